@@ -1,0 +1,141 @@
+"""The boundary to a chain: what can be asked of one and done on one, in no family's own terms.
+
+Failures are either `Rejected` (will never work: says why) or `Unavailable` (safe to retry); only the adapter
+knows which. Everything else a method raises is a defect.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from connectionchain.authorization import Authorization
+from connectionchain.escrow import Status, Terms
+from connectionchain.evidence import Block, Kind, Step
+from connectionchain.ids import AccountId, ChainId
+
+Depth = Literal["latest", "final"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An escrow entry as seen in `block`."""
+
+    status: Status
+    block: Block
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Bring the payer's asset into escrow with his authorisation."""
+
+    terms: Terms
+    authorization: Authorization
+
+
+@dataclass(frozen=True)
+class Release:
+    """Pay all these entries out to their payees; `signatures` are one certificate's over all of them in order."""
+
+    terms: tuple[Terms, ...]
+    signatures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Give one entry back to its payer by certificate."""
+
+    terms: Terms
+    signatures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reclaim:
+    """Give one entry back to its payer after expiry; anybody may."""
+
+    terms: Terms
+
+
+Operation = Lock | Release | Refund | Reclaim
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An operation priced and found to work, not yet signed. `content` is the adapter's own."""
+
+    account: str
+    content: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A signed transaction: persist it before broadcasting. `sequence` is its place in the account's lane."""
+
+    account: str
+    sequence: int
+    transaction: str
+    raw: bytes
+
+
+class Broadcast(StrEnum):
+    """What a node said to a transaction. CONFLICT: look for it on the chain, something took its place."""
+
+    ACCEPTED = "accepted"
+    KNOWN = "known"
+    CONFLICT = "conflict"
+
+
+class Location(StrEnum):
+    """Where a transaction is: nowhere to be seen, in a block, or in a block with its effects reverted."""
+
+    ABSENT = "absent"
+    INCLUDED = "included"
+    REVERTED = "reverted"
+
+
+class ChainView(Protocol):
+    """Reading a chain; all an attestor needs."""
+
+    chain: ChainId
+
+    async def block(self, depth: Depth) -> Block:
+        """The newest block, or the newest final one."""
+
+    async def entry(self, terms: Terms, depth: Depth) -> Entry: ...
+
+    async def can_receive(self, terms: Terms) -> str | None:
+        """Why the payee's transfer would fail at this moment (blocked by the token, …); None if it would not."""
+
+    async def approves(self, account: AccountId, digest: str, signature: str) -> bool:
+        """Whether `account`, a contract, accepts this signature (ERC-1271)."""
+
+
+class ChainAdapter(ChainView, Protocol):
+    """Operating on a chain; all a connection node needs."""
+
+    account: str
+
+    async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
+        """The final events of an entry, oldest first."""
+
+    async def sequence(self) -> int:
+        """The lane's next free place, as the chain knows it."""
+
+    async def plan(self, operation: Operation) -> Plan:
+        """Raises Rejected if the operation would fail on the chain as it is now."""
+
+    def sign(self, plan: Plan, sequence: int) -> Prepared: ...
+
+    async def broadcast(self, prepared: Prepared) -> Broadcast: ...
+
+    async def locate(self, transaction: str) -> Location: ...
+
+    async def next_block(self, after: Block) -> Block:
+        """Waits for a block newer than `after`."""
+
+
+TERMINAL_KIND = {
+    Status.RELEASED: Kind.RELEASED,
+    Status.REFUNDED: Kind.REFUNDED,
+    Status.RECLAIMED: Kind.RECLAIMED,
+    Status.CANCELLED: Kind.CANCELLED,
+}

@@ -1,0 +1,199 @@
+"""What the chains alone can tell of a deal, with every server of ours dead: its escrow entries and what became of them.
+
+`record` is the transaction record of the paper's Figure 4: transaction id and chain timestamp of each step, per chain.
+Source: the events of contracts/src/IEscrowTypes.sol.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_utils.crypto import keccak
+
+from connectionchain.deal import Deal
+from connectionchain.errors import Unavailable
+from connectionchain.escrow import Status, Terms, decode_lock, lock_of_call
+from connectionchain.evidence import Block
+from connectionchain.ids import ChainId, Hex32
+from connectionchain.model import Model
+from connectionchain.money import AmountOrZero
+from connectionchain.network import Chain, Network
+from connectionchain.rpc import NodeError, Rpc
+
+LOCKED = "0x" + keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)").hex()
+
+
+class EventKind(StrEnum):
+    """What happened to an entry; the words of the contract's events."""
+
+    LOCKED = "locked"
+    RELEASED = "released"
+    REFUNDED = "refunded"
+    METERED = "metered"
+    CLOSED = "closed"
+    RECLAIMED = "reclaimed"
+    CANCELLED = "cancelled"
+
+    @property
+    def status(self) -> Status:
+        """The entry's status after it."""
+        return Status[self.name]
+
+    @property
+    def topic(self) -> str:
+        values = ",uint256,uint256" if self in (EventKind.METERED, EventKind.CLOSED) else ""
+        return "0x" + keccak(text=f"{self.capitalize()}(bytes32{values})").hex()
+
+
+OUTCOMES = {kind.topic: kind for kind in EventKind if kind is not EventKind.LOCKED}
+
+
+class Event(Model):
+    """One step in an entry's life; `paid` went to the payee with it, `returned` to the payer (base units)."""
+
+    kind: EventKind
+    transaction: Hex32
+    block: Block
+    log_index: int
+    final: bool
+    paid: AmountOrZero = 0
+    returned: AmountOrZero = 0
+
+
+class Entry(Model):
+    """One escrow entry as its chain tells it. `leg` is known if the deal is, and None for a stranger's entry:
+    anybody may lock his own money in the name of a deal."""
+
+    id: Hex32
+    chain: ChainId
+    leg: int | None = None
+    terms: Terms
+    events: tuple[Event, ...]
+
+    @property
+    def status(self) -> Status:
+        return self.events[-1].kind.status
+
+    @property
+    def open(self) -> bool:
+        return self.status in (Status.LOCKED, Status.METERED)
+
+
+class Record(Model):
+    """The entries of a deal on all chains that answered; `silent` are the others."""
+
+    deal: Hex32
+    entries: tuple[Entry, ...]
+    silent: tuple[ChainId, ...] = ()
+
+
+async def status(rpc: Rpc, terms: Terms) -> Status:
+    """An entry's status at the newest block."""
+    return decode_lock(await rpc.read(rpc.chain.escrow_address, lock_of_call(terms)))
+
+
+async def record(network: Network, deal: Deal | str) -> Record:
+    """What every chain of the network knows of a deal. With the deal itself rather than its id, only that deal's
+    own legs are listed, by number. Raises Unavailable if no chain answers."""
+    chains = tuple(network.chains.values())
+    found = await asyncio.gather(*(_of_chain(chain, deal) for chain in chains), return_exceptions=True)
+    entries: list[Entry] = []
+    silent: dict[ChainId, Unavailable] = {}
+    for chain, answer in zip(chains, found, strict=True):
+        if isinstance(answer, Unavailable):
+            silent[chain.id] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            entries += answer
+    if len(silent) == len(chains):
+        raise next(iter(silent.values()))
+    return Record(deal=_id(deal), entries=tuple(entries), silent=tuple(silent))
+
+
+async def _of_chain(chain: Chain, deal: Deal | str) -> list[Entry]:
+    async with Rpc(chain) as rpc:
+        found = await entries(rpc, _id(deal))
+    if isinstance(deal, str):
+        return found
+    legs = {Terms.of(deal, leg).id(chain.escrow): n for n, leg in enumerate(deal.legs) if leg.chain == chain.id}
+    return [entry.model_copy(update={"leg": legs[entry.id]}) for entry in found if entry.id in legs]
+
+
+async def entries(rpc: Rpc, deal: str) -> list[Entry]:
+    """The entries of one chain's escrow that name the deal, found by the deal's topic alone, oldest first."""
+    final = (await rpc.final_block()).number
+    newest = await rpc.quantity("eth_blockNumber")
+    locks = await _logs(rpc, [LOCKED, None, deal], rpc.chain.escrow_block, newest)
+    if not locks:
+        return []
+    ids = [log["topics"][1] for log in locks]
+    outcomes = await _logs(rpc, [list(OUTCOMES), ids], int(locks[0]["blockNumber"], 16), newest)
+    hashes = {log["blockHash"] for log in locks + outcomes}
+    blocks = {hash_: await rpc.block(hash_) for hash_ in hashes}
+    return [
+        _entry(rpc.chain, lock, [log for log in outcomes if log["topics"][1] == id_], blocks, final)
+        for id_, lock in zip(ids, locks, strict=True)
+    ]
+
+
+async def _logs(rpc: Rpc, topics: Sequence[Any], first: int, last: int) -> list[dict[str, Any]]:
+    """Logs of the escrow in these blocks. A node that finds the range too long is asked for its halves."""
+    where = {"address": rpc.chain.escrow_address, "topics": topics}
+    try:
+        return list(await rpc.call("eth_getLogs", where | {"fromBlock": hex(first), "toBlock": hex(last)}))
+    except NodeError:
+        if first >= last:
+            raise
+    middle = (first + last) // 2
+    return await _logs(rpc, topics, first, middle) + await _logs(rpc, topics, middle + 1, last)
+
+
+def _entry(chain: Chain, lock: Any, outcomes: Iterable[Any], blocks: dict[str, Block], final: int) -> Entry:
+    terms = _terms(lock)
+    events, paid = [_event(EventKind.LOCKED, lock, blocks, final, 0, 0)], 0
+    for log in outcomes:
+        kind = OUTCOMES[log["topics"][0]]
+        total, returned = _split(kind, log["data"], terms.amount, paid)
+        events.append(_event(kind, log, blocks, final, total - paid, returned))
+        paid = total
+    return Entry(id=lock["topics"][1], chain=chain.id, terms=terms, events=tuple(events))
+
+
+def _split(kind: EventKind, data: str, amount: int, paid: int) -> tuple[int, int]:
+    """What the payee has in all after the event, and what the payer got back with it."""
+    match kind:
+        case EventKind.RELEASED:
+            return amount, 0
+        case EventKind.METERED | EventKind.CLOSED:
+            cumulative, second = decode(["uint256", "uint256"], bytes.fromhex(data[2:]))
+            return cumulative, second if kind is EventKind.CLOSED else 0
+        case EventKind.REFUNDED | EventKind.RECLAIMED:
+            return paid, amount - paid
+        case _:
+            return paid, 0
+
+
+def _event(kind: EventKind, log: Any, blocks: dict[str, Block], final: int, paid: int, returned: int) -> Event:
+    block = blocks[log["blockHash"]]
+    return Event(
+        kind=kind,
+        transaction=log["transactionHash"],
+        block=block,
+        log_index=int(log["logIndex"], 16),
+        final=block.number <= final,
+        paid=paid,
+        returned=returned,
+    )
+
+
+def _terms(lock: Any) -> Terms:
+    _, _, deal, payer = lock["topics"]
+    payee, token, amount, expiry = decode(["address", "address", "uint256", "uint256"], bytes.fromhex(lock["data"][2:]))
+    return Terms(payer="0x" + payer[-40:], payee=payee, token=token, amount=amount, expiry=expiry, deal=deal)
+
+
+def _id(deal: Deal | str) -> str:
+    return deal if isinstance(deal, str) else deal.id

@@ -1,0 +1,36 @@
+"""Deals across blockchains: lock, wait, transfer or refund, with evidence.
+
+client = await Client.connect()
+quote = await client.quote("12.50 A", "B")
+deal = await client.pay(quote, key, payee)
+"""
+
+from connectionchain.client import Client, DealSummary
+from connectionchain.conditions import AllOf, AnyOf, Confirmed, TimeReached
+from connectionchain.deal import Cancellable, Deal, Leg
+from connectionchain.errors import ConnectionChainError
+from connectionchain.ids import AccountId, ChainId, TokenId
+from connectionchain.network import Network
+from connectionchain.rates import Quote, Rate
+from connectionchain.settlement import Explanation, State
+
+__all__ = [
+    "AccountId",
+    "AllOf",
+    "AnyOf",
+    "Cancellable",
+    "ChainId",
+    "Client",
+    "Confirmed",
+    "ConnectionChainError",
+    "Deal",
+    "DealSummary",
+    "Explanation",
+    "Leg",
+    "Network",
+    "Quote",
+    "Rate",
+    "State",
+    "TimeReached",
+    "TokenId",
+]

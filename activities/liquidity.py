@@ -58,6 +58,11 @@ class LiquidityDesk:
     ) -> None:
         self.book, self.network, self.keys, self.clock = book, network, keys, clock
         self.hold, self.quote_lifetime = hold, quote_lifetime
+        for account, key in keys.items():
+            if account.address != key.address.lower():
+                raise InvalidInput(
+                    f"{account} has the key of {key.address}", field="keys", remedy="give it its own key"
+                )
 
     @activity.defn(name="rates")
     @typed_failures

@@ -70,5 +70,5 @@ class Anvil(Service):
         command += ["--chain-id", self.id.reference, "--slots-in-an-epoch", "1"]
         if self.block_time is not None:
             command += ["--block-time", f"{self.block_time:g}"]
-        # the state is written every second: a crash undoes the blocks since then, which may be final ones if they are fast
+        # written every second: a crash undoes the blocks since then, even final ones where blocks are quicker than that
         return [*command, "--state", self.state, "--state-interval", "1"]

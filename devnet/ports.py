@@ -2,13 +2,38 @@
 
 import random
 import socket
+from typing import Self
 
 import psutil
 
 from connectionchain.errors import Unavailable
+from connectionchain.model import Model
 
 HOST = "127.0.0.1"
 _RANGE = range(20_000, 32_000)  # below what Linux and macOS hand out to outgoing connections
+
+
+class Ports(Model):
+    """Where a devnet listens; `ui` None: no web UI."""
+
+    temporal: int
+    ui: int | None
+    chains: tuple[int, ...]
+
+    @classmethod
+    def usual(cls, chains: int) -> Self:
+        """The ports everybody's tools expect."""
+        return cls(temporal=7233, ui=8233, chains=tuple(range(8545, 8545 + chains)))
+
+    @classmethod
+    def from_base(cls, base: int, chains: int) -> Self:
+        """The ports from `base` on, in a row."""
+        return cls(temporal=base, ui=base + 1, chains=tuple(range(base + 2, base + 2 + chains)))
+
+    @classmethod
+    def free(cls, chains: int, ui: bool) -> Self:
+        temporal, web, *rest = free_ports(2 + chains)
+        return cls(temporal=temporal, ui=web if ui else None, chains=tuple(rest))
 
 
 def free_ports(count: int) -> list[int]:

@@ -32,6 +32,11 @@ class Child:
     log: Path
 
     @property
+    def started(self) -> float:
+        """Unix time, from the operating system."""
+        return float(self.process.create_time())
+
+    @property
     def alive(self) -> bool:
         try:
             return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE

@@ -3,9 +3,8 @@
 import asyncio
 import string
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -14,8 +13,9 @@ from connectionchain.network import Chain, Engine, Network, Token
 from devnet.accounts import PEOPLE, demo_accounts
 from devnet.chains import Anvil
 from devnet.deploy import Currency, Deployer, attestors
-from devnet.ports import free_ports
-from devnet.process import Child, stop
+from devnet.ports import Ports
+from devnet.process import stop
+from devnet.record import Record
 from devnet.service import Service
 from devnet.temporal import NAMESPACE, TemporalServer
 
@@ -24,20 +24,6 @@ NETWORK_FILE = "connectionchain.json"
 AUTOMINE_POLL_SECONDS = 0.1
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Ports:
-    """`ui` None: no web UI."""
-
-    temporal: int
-    ui: int | None
-    chains: tuple[int, ...]
-
-    @classmethod
-    def free(cls, chains: int, ui: bool) -> Self:
-        temporal, web, *rest = free_ports(2 + chains)
-        return cls(temporal, web if ui else None, tuple(rest))
 
 
 def one_currency_each(chains: Sequence[str]) -> list[Currency]:
@@ -67,6 +53,7 @@ class Devnet:
     ) -> None:
         names = tuple(string.ascii_lowercase[: len(ports.chains)])
         self.directory = directory
+        self.record = Record(ports=ports, block_time=block_time)
         self.keys = demo_accounts(names)
         self.currencies = one_currency_each(names) if currencies is None else currencies
         self.temporal = self._temporal(ports, lasting)
@@ -108,21 +95,38 @@ class Devnet:
     def deployer(self, chain: str) -> Deployer:
         return Deployer(self.chains[chain], self.keys)
 
-    def adopt(self, children: Mapping[str, Child]) -> None:
-        """Takes over what an earlier run started."""
+    def adopt(self, record: Record) -> None:
+        """Takes over what still runs of an earlier start."""
+        running = record.running()
         for service in self.services:
-            service.child = children.get(service.name, service.child)
+            service.child = running.get(service.name, service.child)
 
     async def start(self, report: Report = lambda _line: None) -> None:
-        """Starts what does not run, deploys what is missing, writes the network file."""
-        for service in self.services:
-            if not service.alive:
-                report(f"starting {service.name}")
-                service.spawn()
+        """Starts what does not run, deploys what is missing, writes the network file.
+
+        If that fails, what was started is stopped again. Raises Unavailable.
+        """
+        idle = [service for service in self.services if not service.alive]
+        self._write_down()
+        try:
+            await self._start(idle, report)
+        except BaseException:
+            await stop(service.child for service in idle if service.child)
+            raise
+
+    async def _start(self, idle: list[Service], report: Report) -> None:
+        for service in idle:
+            report(f"starting {service.name}")
+            service.spawn()
+            self._write_down()
         await asyncio.gather(*(service.ready() for service in self.services))
         report("deploying the escrow and the currencies")
         self.network = await self._deploy()
         self.network_file.write_text(self.network.model_dump_json(indent=2) + "\n")
+
+    def _write_down(self) -> None:
+        self.record = self.record.having(service.child for service in self.services if service.child)
+        self.record.save(self.directory)
 
     async def stop(self) -> None:
         """Ends every process and waits for it."""

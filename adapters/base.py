@@ -129,6 +129,9 @@ class ChainAdapter(ChainView, Protocol):
 
     async def locate(self, transaction: str) -> Location: ...
 
+    async def displaced(self, sequence: int) -> bool:
+        """Whether a final transaction has taken this place of the lane."""
+
     async def next_block(self, after: Block) -> Block:
         """Waits for a block newer than `after`."""
 

@@ -57,15 +57,18 @@ class Token(Model):
 
 
 class Attestors(Model):
-    """Names and signing addresses of the attestors, and how many must agree."""
+    """Names and signing addresses of the attestors, and how many must agree: more than half, because an honest
+    attestor decides once, so that two decisions on one deal can then never both find their number."""
 
     members: dict[str, EvmAddress]
     threshold: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _reachable(self) -> Self:
+    def _one_decision(self) -> Self:
         if self.threshold > len(self.members):
             raise ValueError(f"threshold {self.threshold} is more than the {len(self.members)} attestors")
+        if self.threshold * 2 <= len(self.members):
+            raise ValueError(f"threshold {self.threshold} is not more than half of {len(self.members)} attestors")
         return self
 
 

@@ -55,10 +55,13 @@ class LegAuthorization(Model):
 
 
 class SettlementStart(Model):
-    """Input of the workflow: a deal, and the authorisations known so far."""
+    """Input of the workflow: a deal, the authorisations known so far, and whom to ask for the decision
+    (attestors by name, `threshold` of them must agree; the escrow contract has the last word on who counts)."""
 
     deal: Deal
     authorizations: tuple[LegAuthorization, ...] = ()
+    attestors: tuple[str, ...] = Field(min_length=1)
+    threshold: int = Field(ge=1)
 
 
 class Explanation(Model):

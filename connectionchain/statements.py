@@ -5,6 +5,7 @@ from typing import Any, Literal
 from eth_account.signers.base import BaseAccount
 from pydantic import Field
 
+from connectionchain.conditions import OPERATOR
 from connectionchain.ids import AccountId, Hex
 from connectionchain.model import Model
 from connectionchain.typed_data import TypedData
@@ -16,6 +17,11 @@ class Statement(Model):
     kind: Literal["confirmation", "cancellation"]
     by: AccountId | None = None
     signature: Hex = Field(default="0x", max_length=4096)
+
+    @property
+    def label(self) -> str:
+        """Such as `confirmation by eip155:1:0x…`."""
+        return f"{self.kind} by {self.by or OPERATOR}"
 
     def typed_data(self, deal: str) -> TypedData:
         assert self.by is not None

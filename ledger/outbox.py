@@ -10,6 +10,7 @@ from enum import StrEnum
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from connectionchain.evidence import EvidenceRecord
 from connectionchain.ids import ChainId
@@ -18,7 +19,7 @@ from ledger.database import Database
 
 
 class Fate(StrEnum):
-    """OPEN -> FINAL (its effect is final) | DEAD (reverted or displaced for good: the operation may be planned anew)."""
+    """OPEN -> FINAL its effect is final | DEAD reverted or displaced for good: the operation may be planned anew."""
 
     OPEN = "open"
     FINAL = "final"
@@ -68,9 +69,7 @@ class Outbox:
         async with self._database.read() as session:
             return await self._live(session, operation)
 
-    async def claim(
-        self, operation: str, chain_sequence: int, sign: Callable[[int], Signed]
-    ) -> OutboxTransaction:
+    async def claim(self, operation: str, chain_sequence: int, sign: Callable[[int], Signed]) -> OutboxTransaction:
         """Claims the lane's next sequence, signs with it and stores the bytes, in one database transaction.
         Returns the live transaction instead if there is one already. `sign` must not wait for anything."""
         async with self._database.write() as session:
@@ -94,7 +93,7 @@ class Outbox:
     async def finish(self, operation: str, fate: Fate, records: Sequence[EvidenceRecord] = ()) -> None:
         """Ends the operation's open transactions and appends its evidence, in one database transaction."""
         async with self._database.write() as session:
-            for row in await session.exec(self._open(operation)):
+            for row in await session.exec(_open(operation)):
                 row.fate = fate
                 session.add(row)
             for record in records:
@@ -111,9 +110,10 @@ class Outbox:
         return lane
 
     async def _live(self, session: AsyncSession, operation: str) -> OutboxTransaction | None:
-        return (await session.exec(self._open(operation))).first()
+        return (await session.exec(_open(operation))).first()
 
-    def _open(self, operation: str):  # type: ignore[no-untyped-def]
-        return select(OutboxTransaction).where(
-            col(OutboxTransaction.operation) == operation, col(OutboxTransaction.fate) == Fate.OPEN
-        )
+
+def _open(operation: str) -> SelectOfScalar[OutboxTransaction]:
+    return select(OutboxTransaction).where(
+        col(OutboxTransaction.operation) == operation, col(OutboxTransaction.fate) == Fate.OPEN
+    )

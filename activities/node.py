@@ -1,0 +1,114 @@
+"""The connection node of one chain: carries out ledger operations and records their evidence."""
+
+from collections.abc import Sequence
+
+from temporalio import activity
+
+from activities.driver import Driver
+from activities.failures import typed_failures
+from activities.orders import GiveBackOrder, LockOrder, ReleaseOrder
+from adapters.base import ChainAdapter, Lock, Reclaim, Refund, Release
+from connectionchain.authorization import OnChain
+from connectionchain.certificate import settlements
+from connectionchain.deal import Deal
+from connectionchain.errors import Rejected
+from connectionchain.escrow import EscrowContract, Status, Terms
+from connectionchain.evidence import EvidenceRecord, Kind, Step
+from ledger.outbox import Fate, Outbox
+
+_LOCKED = frozenset({Status.LOCKED})
+_RELEASED = frozenset({Status.RELEASED})
+_BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
+
+
+class ConnectionNode:
+    """Activities of one chain. The node's key pays fees only; assets move by the parties' and attestors' signatures."""
+
+    def __init__(self, chain: ChainAdapter, escrow: EscrowContract, outbox: Outbox) -> None:
+        self._chain, self._escrow, self._outbox = chain, escrow, outbox
+        self._driver = Driver(chain, outbox)
+
+    @activity.defn
+    @typed_failures
+    async def lock(self, order: LockOrder) -> Step:
+        """Locks a leg and waits until that is final. Rejected if it cannot be, with nothing left in flight."""
+        deal, leg = order.deal, order.leg
+        name, terms = f"{deal.id}/{leg}/lock", Terms.of(deal, deal.legs[leg])
+        if isinstance(order.authorization, OnChain):
+            await self._driver.watch(terms, _LOCKED, deal.decide_by)
+        else:
+            await self._driver.drive(name, Lock(terms, order.authorization), [terms], _LOCKED)
+        return (await self._record(name, deal, [leg], {Kind.LOCKED}))[-1]
+
+    @activity.defn
+    @typed_failures
+    async def release(self, order: ReleaseOrder) -> list[Step]:
+        """Pays legs out and waits until that is final. Rejected if one was reclaimed because it took too long."""
+        deal, legs = order.deal, order.settlement.legs
+        terms = tuple(Terms.of(deal, deal.legs[n]) for n in legs)
+        operation = Release(terms, tuple(order.certificate.signatures(deal, order.settlement)))
+        name = f"{deal.id}/{'+'.join(map(str, legs))}/release"
+        await self._driver.drive(name, operation, terms, _RELEASED)
+        return await self._record(name, deal, legs, {Kind.RELEASED}, order.certificate.attestors)
+
+    @activity.defn
+    @typed_failures
+    async def give_back(self, order: GiveBackOrder) -> Step | None:
+        """Returns a leg to its payer and waits until that is final. None if it never came into escrow."""
+        deal, leg = order.deal, order.leg
+        if await self._never_locked(Terms.of(deal, deal.legs[leg])):
+            return None
+        try:
+            return await self._refund(order)
+        except Rejected:
+            if (await self._chain.block("latest")).time < deal.expiry:
+                raise
+        return await self._reclaim(order)  # the time for refunds has passed
+
+    async def _refund(self, order: GiveBackOrder) -> Step:
+        deal, leg, certificate = order.deal, order.leg, order.certificate
+        if certificate is None:
+            raise Rejected("there is no certificate to refund by", field="certificate")
+        (settlement,) = (each for each in settlements(deal, certificate.outcome) if each.legs == (leg,))
+        terms, name = Terms.of(deal, deal.legs[leg]), f"{deal.id}/{leg}/refund"
+        operation = Refund(terms, tuple(certificate.signatures(deal, settlement)))
+        await self._driver.drive(name, operation, [terms], _BACK)
+        return (await self._record(name, deal, [leg], set(_BACK_KINDS), certificate.attestors))[-1]
+
+    async def _reclaim(self, order: GiveBackOrder) -> Step:
+        terms, name = Terms.of(order.deal, order.deal.legs[order.leg]), f"{order.deal.id}/{order.leg}/reclaim"
+        await self._driver.drive(name, Reclaim(terms), [terms], _BACK)
+        return (await self._record(name, order.deal, [order.leg], set(_BACK_KINDS)))[-1]
+
+    async def _never_locked(self, terms: Terms) -> bool:
+        """No lock in the newest block nor in a final one: the lock operation had ended before this was asked."""
+        statuses = [(await self._chain.entry(terms, depth)).status for depth in ("final", "latest")]
+        return all(status is Status.NONE for status in statuses)
+
+    async def _record(
+        self, name: str, deal: Deal, legs: Sequence[int], kinds: set[Kind], attestors: tuple[str, ...] = ()
+    ) -> list[Step]:
+        """Marks the operation final and appends its evidence, in one database transaction."""
+        records = [
+            self._evidence(deal, step, attestors if step.kind in _DECIDED else ())
+            for leg in legs
+            for step in await self._chain.history(Terms.of(deal, deal.legs[leg]), leg)
+            if step.kind in kinds
+        ]
+        await self._outbox.finish(name, Fate.FINAL, records)
+        return [record.step for record in records]
+
+    def _evidence(self, deal: Deal, step: Step, attestors: tuple[str, ...]) -> EvidenceRecord:
+        leg = deal.legs[step.leg]
+        return EvidenceRecord(
+            deal=deal.id,
+            escrow_id=Terms.of(deal, leg).id(self._escrow),
+            step=step,
+            token=leg.token,
+            amount=leg.amount,
+            attestors=attestors,
+        )
+
+
+_BACK_KINDS = (Kind.REFUNDED, Kind.RECLAIMED, Kind.CANCELLED)
+_DECIDED = (Kind.RELEASED, Kind.REFUNDED)

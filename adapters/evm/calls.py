@@ -1,0 +1,45 @@
+"""Operations as call data of the escrow contract."""
+
+from adapters.base import Lock, Operation, Reclaim, Refund, Release
+from connectionchain.authorization import Erc3009, OnChain, Permit
+from connectionchain.errors import Rejected
+from connectionchain.escrow import TERMS, EscrowContract, call, reclaim_call, refund_call, release_call
+from connectionchain.typed_data import compact
+
+
+def call_data(operation: Operation, escrow: EscrowContract) -> str:
+    match operation:
+        case Lock():
+            return _lock_call(operation)
+        case Release(terms, signatures):
+            return release_call(terms, [each.id(escrow) for each in terms], signatures)
+        case Refund(terms, signatures):
+            return refund_call(terms, signatures)
+        case Reclaim(terms):
+            return reclaim_call(terms)
+
+
+def _lock_call(lock: Lock) -> str:
+    row = lock.terms.row
+    match lock.authorization:
+        case Erc3009(valid_before=before, signature=signature) if len(signature) == 2 + 2 * 65:
+            raw = bytes.fromhex(compact(signature)[2:])
+            return call(f"lockWithAuthorization({TERMS},(uint256,bytes32,bytes32))", row, (before, raw[:32], raw[32:]))
+        case Erc3009(valid_before=before, signature=signature):
+            raw = bytes.fromhex(signature[2:])
+            return call(f"lockWithAuthorization({TERMS},uint256,bytes)", row, before, raw)
+        case Permit() as permit:
+            raw = bytes.fromhex(permit.permit_signature[2:]).ljust(65, b"\0")
+            return call(
+                f"lockWithPermit({TERMS},uint256,uint8,bytes32,bytes32,bytes)",
+                row,
+                permit.deadline,
+                raw[64],
+                raw[:32],
+                raw[32:64],
+                bytes.fromhex(permit.terms_signature[2:]),
+            )
+        case OnChain():
+            raise Rejected(
+                "the payer has not locked it yet", field="authorization", remedy="the payer locks it with his own key"
+            )

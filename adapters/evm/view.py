@@ -1,0 +1,81 @@
+"""Reading an EVM chain: blocks, escrow entries, what a token and a contract account would say."""
+
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+from web3.exceptions import BlockNotFound
+
+from adapters.base import Depth, Entry
+from adapters.evm.node import Node
+from connectionchain.errors import Rejected, Unavailable
+from connectionchain.escrow import Terms, call, decode_lock, lock_of_call
+from connectionchain.evidence import Block
+from connectionchain.ids import AccountId
+from connectionchain.model import chain_time
+from connectionchain.network import Chain
+
+ERC1271_MAGIC = "1626ba7e"
+
+
+class EvmView:
+    """A `ChainView` of an EVM chain. Depth `final` follows the chain's finality policy."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.config, self.chain, self.escrow = chain, chain.id, chain.escrow
+        self.node = Node(chain)
+
+    async def close(self) -> None:
+        await self.node.close()
+
+    async def block(self, depth: Depth) -> Block:
+        return block_of(await self._block(depth))
+
+    async def entry(self, terms: Terms, depth: Depth) -> Entry:
+        block = await self.block(depth)
+        result = await self.call(self.escrow.address, lock_of_call(terms), block.number)
+        return Entry(decode_lock(result), block)
+
+    async def can_receive(self, terms: Terms) -> str | None:
+        transfer = call("transfer(address,uint256)", terms.payee, terms.amount)
+        try:
+            await self.call(terms.token, transfer, "latest", sender=self.escrow.address)
+        except Rejected as why:
+            return why.message
+        return None
+
+    async def approves(self, account: AccountId, digest: str, signature: str) -> bool:
+        question = call("isValidSignature(bytes32,bytes)", bytes.fromhex(digest[2:]), bytes.fromhex(signature[2:]))
+        try:
+            answer = await self.call(account.address, question, (await self.block("final")).number)
+        except Rejected:
+            return False
+        return answer[2:10] == ERC1271_MAGIC and len(answer) == 2 + 64
+
+    async def call(self, to: str, data: str, block: int | str, sender: str | None = None) -> str:
+        """`eth_call`; the result 0x-prefixed. Raises Rejected on a revert."""
+        transaction: dict[str, Any] = {"to": to_checksum_address(to), "data": data}
+        if sender:
+            transaction["from"] = to_checksum_address(sender)
+        return str((await self.node.eth("call", transaction, block)).to_0x_hex())
+
+    async def uint(self, to: str, signature: str, *values: Any) -> int:
+        """A uint256 a contract answers now, such as `balanceOf(address)`."""
+        result = await self.call(to, call(signature, *values), "latest")
+        return int(decode(["uint256"], bytes.fromhex(result[2:]))[0])
+
+    async def _block(self, depth: Depth) -> Any:
+        finality = self.config.finality
+        try:
+            if depth == "latest":
+                return await self.node.eth("get_block", "latest")
+            if finality.policy != "depth":
+                return await self.node.eth("get_block", finality.policy)
+            head = await self.node.eth("get_block_number")
+            return await self.node.eth("get_block", max(0, head - finality.depth + 1))
+        except BlockNotFound as error:
+            raise Unavailable(f"the node knows no {depth} block yet", field="rpc", remedy="wait for it") from error
+
+
+def block_of(data: Any) -> Block:
+    return Block(number=data["number"], hash=data["hash"].to_0x_hex(), time=chain_time(data["timestamp"]))

@@ -1,0 +1,231 @@
+"""The composition root: settings -> adapters -> activities -> workers, one for each role this process plays.
+
+Run it as `python worker.py SETTINGS.json` (or with CONNECTIONCHAIN_SETTINGS set to that path).
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from pydantic import Field, ValidationError
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+
+from activities.attestor import Attestor
+from activities.facts import Witness
+from activities.liquidity import LiquidityDesk
+from activities.node import ConnectionNode
+from activities.orders import attestor_queue, node_queue
+from adapters.evm.adapter import EvmAdapter
+from adapters.evm.view import EvmView
+from connectionchain.errors import ConnectionChainError, InvalidInput, Unavailable
+from connectionchain.ids import AccountId, ChainId
+from connectionchain.model import Model
+from connectionchain.network import Chain, Network
+from connectionchain.rates import TASK_QUEUE as DESK_QUEUE
+from connectionchain.rates import Rate
+from connectionchain.settlement import TASK_QUEUE
+from ledger.database import Database
+from ledger.liquidity import LiquidityBook
+from ledger.outbox import Outbox
+from workflows.settlement import Settlement
+
+DRAIN = timedelta(seconds=10)
+"""On SIGTERM running activities get so long; what does not finish is taken up by the next worker."""
+
+PENDING_OPERATIONS = 1000
+"""Ledger operations one connection node waits for at once; each is a coroutine, not a thread."""
+
+
+class NodeRole(Model):
+    """The connection node of the chain with this short name; its key pays the fees there."""
+
+    chain: str
+    key_file: Path
+
+
+class AttestorRole(Model):
+    """One attestor: its key, its own decision store, and its own nodes (chain short name -> URLs)."""
+
+    name: str
+    key_file: Path
+    database: str
+    rpc: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class LiquidityRole(Model):
+    """The liquidity desk: a key for each account it lends from, its book, and the rates it offers."""
+
+    accounts: dict[AccountId, Path]
+    database: str
+    rates: tuple[Rate, ...] = ()
+
+
+class Settings(Model):
+    """What one process does. In production each role runs in a process, and a place, of its own."""
+
+    network: Path
+    contracts: bool = False
+    nodes: tuple[NodeRole, ...] = ()
+    database: str | None = Field(default=None, description="outbox and evidence of the connection nodes")
+    attestors: tuple[AttestorRole, ...] = ()
+    liquidity: LiquidityRole | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InvalidInput(str(error), field="settings", remedy="see docs/configuration.md") from error
+        except ValidationError as error:
+            raise InvalidInput.of(error) from error
+
+
+@asynccontextmanager
+async def service(settings: Settings) -> AsyncIterator[None]:
+    """Every role of `settings` at work, until the block ends; then drained and closed."""
+    network = Network.load(settings.network)
+    async with AsyncExitStack() as stack:
+        client = await _connect(network)
+        workers = [
+            *([Worker(client, task_queue=TASK_QUEUE, workflows=[Settlement])] if settings.contracts else []),
+            *[await _node(stack, client, network, settings, role) for role in settings.nodes],
+            *[await _attestor(stack, client, network, role) for role in settings.attestors],
+            *([await _desk(stack, client, network, settings.liquidity)] if settings.liquidity else []),
+        ]
+        for each in workers:
+            await stack.enter_async_context(each)
+            structlog.get_logger().info("working", queue=each.task_queue)
+        yield
+
+
+async def _connect(network: Network) -> Client:
+    engine = network.engine
+    try:
+        return await Client.connect(engine.address, namespace=engine.namespace, data_converter=pydantic_data_converter)
+    except RuntimeError as error:
+        raise Unavailable(f"no workflow engine at {engine.address}", field="engine", remedy="start Temporal") from error
+
+
+async def _node(stack: AsyncExitStack, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:
+    if settings.database is None:
+        raise InvalidInput("a connection node needs a database", field="database", remedy="give its URL")
+    chain = EvmAdapter(network.chain(role.chain), load_key(role.key_file))
+    stack.push_async_callback(chain.close)
+    outbox = Outbox(await _database(stack, settings.database), chain.chain, chain.account)
+    node = ConnectionNode(chain, chain.escrow, outbox)
+    return Worker(
+        client,
+        task_queue=node_queue(chain.chain),
+        activities=[node.lock, node.release, node.give_back],
+        max_concurrent_activities=PENDING_OPERATIONS,
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+async def _attestor(stack: AsyncExitStack, client: Client, network: Network, role: AttestorRole) -> Worker:
+    views: dict[ChainId, EvmView] = {}
+    for name, chain in network.chains.items():
+        view = EvmView(_with_rpc(chain, role.rpc.get(name)))
+        stack.push_async_callback(view.close)
+        views[chain.id] = view
+    witness = Witness(views, lambda: datetime.now(UTC))
+    attestor = Attestor(load_key(role.key_file), network, witness, await _database(stack, role.database))
+    return Worker(
+        client,
+        task_queue=attestor_queue(role.name),
+        activities=[attestor.attest],
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: LiquidityRole) -> Worker:
+    book = LiquidityBook(await _database(stack, role.database))
+    known = {rate.name for rate in await book.rates()}
+    for rate in role.rates:
+        await (book.replace(rate) if rate.name in known else book.register(rate))
+    keys = {account: load_key(path) for account, path in role.accounts.items()}
+    desk = LiquidityDesk(book, network, keys, lambda: datetime.now(UTC))
+    return Worker(
+        client,
+        task_queue=DESK_QUEUE,
+        activities=[desk.rates, desk.quote, desk.authorize],
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+async def _database(stack: AsyncExitStack, url: str) -> Database:
+    database = Database(url)
+    stack.push_async_callback(database.close)
+    await database.create()
+    return database
+
+
+def _with_rpc(chain: Chain, rpc: tuple[str, ...] | None) -> Chain:
+    return chain.model_copy(update={"rpc": rpc}) if rpc else chain
+
+
+def load_key(path: Path) -> LocalAccount:
+    """A private key in hex from a file that only its owner can read."""
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise InvalidInput("others can read this key", field=str(path), remedy=f"run `chmod 600 {path}`")
+        key: LocalAccount = Account.from_key(path.read_text().strip())
+    except OSError as error:
+        raise InvalidInput(f"cannot be read: {error.strerror}", field=str(path)) from error
+    except ValueError:
+        raise InvalidInput("holds no private key", field=str(path), remedy="0x and 64 hex digits") from None
+    return key
+
+
+def configure_logging() -> None:
+    """One JSON line an event, ours and the engine SDK's alike, on standard error."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+async def main(path: Path) -> None:
+    stopping = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stopping.set)
+    async with service(Settings.load(path)):
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    configure_logging()
+    try:
+        asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CONNECTIONCHAIN_SETTINGS", ""))))
+    except ConnectionChainError as error:
+        sys.exit(f"worker: {error}")

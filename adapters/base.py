@@ -4,9 +4,10 @@ Failures are either `Rejected` (will never work: says why) or `Unavailable` (saf
 knows which. Everything else a method raises is a defect.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from connectionchain.authorization import Authorization
 from connectionchain.escrow import Status, Terms
@@ -59,18 +60,27 @@ Operation = Lock | Release | Refund | Reclaim
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An operation priced and found to work, not yet signed. `content` is the adapter's own."""
+class Incident:
+    """A final block (`number`, once `hash`) was replaced, and with it what happened to these `entries` (ids):
+    the chain broke its promise."""
 
-    account: str
-    content: dict[str, object]
+    chain: ChainId
+    number: int
+    hash: str
+    entries: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An operation found to work, and its price; not signed yet. `content` is the adapter's own, kept as JSON."""
+
+    content: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A signed transaction: persist it before broadcasting. `sequence` is its place in the account's lane."""
 
-    account: str
     sequence: int
     transaction: str
     raw: bytes
@@ -132,8 +142,16 @@ class ChainAdapter(ChainView, Protocol):
     async def displaced(self, sequence: int) -> bool:
         """Whether a final transaction has taken this place of the lane."""
 
-    async def next_block(self, after: Block) -> Block:
-        """Waits for a block newer than `after`."""
+    async def raised(self, plan: Plan) -> Plan | None:
+        """The same with a fee that makes a node replace it; None if that is more than may be paid."""
+
+    @property
+    def mark(self) -> int:
+        """To be taken before looking at entries, and given to `news` after."""
+
+    async def news(self, entries: Sequence[Terms], mark: int) -> None:
+        """Waits until one of these entries was touched, made final or taken back since `mark`; or so long that
+        a transaction that is in no block yet should be sent again."""
 
 
 TERMINAL_KIND = {

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from connectionchain.errors import InvalidInput, UnknownName
 from connectionchain.escrow import EscrowContract
-from connectionchain.ids import AccountId, ChainId, EvmAddress, TokenId
+from connectionchain.ids import AccountId, ChainId, EvmAddress, Hex32, TokenId
 from connectionchain.model import Model
 
 
@@ -23,12 +23,14 @@ class Finality(Model):
 
 
 class Chain(Model):
-    """One chain: id, JSON-RPC URLs in order of preference, the escrow's address and block it was deployed in."""
+    """One chain: id, JSON-RPC URLs in order of preference, the escrow's address and block it was deployed in.
+    `genesis`, the hash of block 0, tells it from another chain of the same id."""
 
     id: ChainId
     rpc: tuple[str, ...] = Field(min_length=1)
     escrow_address: EvmAddress
     escrow_block: int = Field(default=0, ge=0)
+    genesis: Hex32 | None = None
     finality: Finality = Finality()
     block_time: float = Field(default=12, gt=0, description="seconds between blocks, as a hint for polling")
 

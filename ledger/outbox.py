@@ -4,13 +4,13 @@ One lane per (chain, account). An operation is named by an id derived from its d
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import JSON, DateTime, UniqueConstraint
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import SelectOfScalar
 
 from connectionchain.evidence import EvidenceRecord
 from connectionchain.ids import ChainId
@@ -35,20 +35,27 @@ class Lane(SQLModel, table=True):
 
 
 class OutboxTransaction(SQLModel, table=True):
-    """One signed transaction. `raw` is sent unchanged until it is located."""
+    """One signed transaction. `raw` is sent unchanged until it is located; a replacement with a higher fee has the
+    same sequence and the next `attempt`. `plan` is what was signed, kept to sign the replacement."""
 
     __tablename__ = "outbox"
-    __table_args__ = (UniqueConstraint("chain", "account", "sequence", "hash"),)
+    __table_args__ = (UniqueConstraint("chain", "account", "sequence", "attempt"),)
 
     id: int | None = Field(default=None, primary_key=True)
     operation: str = Field(index=True)
     chain: str
     account: str
     sequence: int
+    attempt: int = 0
     hash: str
     raw: bytes
+    plan: dict[str, Any] = Field(sa_type=JSON)
     fate: Fate = Fate.OPEN
-    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_type=DateTime(timezone=True))
+
+    @property
+    def age(self) -> timedelta:
+        return datetime.now(UTC) - self.created.replace(tzinfo=UTC)  # SQLite forgets the zone
 
 
 class Signed(SQLModel):
@@ -58,46 +65,82 @@ class Signed(SQLModel):
     raw: bytes
 
 
+Sign = Callable[[int], Signed]
+"""Signs for a sequence. It must not wait for anything: the lane is held meanwhile."""
+
+
 class Outbox:
     """The outbox of one account on one chain."""
 
     def __init__(self, database: Database, chain: ChainId, account: str) -> None:
         self._database, self._chain, self._account = database, chain, account
 
-    async def live(self, operation: str) -> OutboxTransaction | None:
-        """The operation's transaction that may still take effect."""
+    async def attempts(self, operation: str) -> list[OutboxTransaction]:
+        """The operation's transactions that may still take effect, oldest first: at most one of them will."""
         async with self._database.read() as session:
-            return await self._live(session, operation)
+            return await _open(session, operation)
 
-    async def claim(self, operation: str, chain_sequence: int, sign: Callable[[int], Signed]) -> OutboxTransaction:
+    async def claim(
+        self, operation: str, chain_sequence: int, plan: dict[str, Any], sign: Sign
+    ) -> list[OutboxTransaction]:
         """Claims the lane's next sequence, signs with it and stores the bytes, in one database transaction.
-        Returns the live transaction instead if there is one already. `sign` must not wait for anything."""
+        Returns the operation's attempts: those that were there already, if another worker was faster."""
         async with self._database.write() as session:
             lane = await self._lane(session, chain_sequence)
-            if live := await self._live(session, operation):
-                return live
+            if attempts := await _open(session, operation):
+                return attempts
             sequence = max(lane.next_sequence, chain_sequence)
-            signed = sign(sequence)
             lane.next_sequence = sequence + 1
-            stored = OutboxTransaction(
-                operation=operation,
-                chain=self._chain,
-                account=self._account,
-                sequence=sequence,
-                hash=signed.hash,
-                raw=signed.raw,
-            )
+            stored = self._transaction(operation, sequence, 0, plan, sign(sequence))
             session.add_all((lane, stored))
+            return [stored]
+
+    async def replace(self, last: OutboxTransaction, plan: dict[str, Any], sign: Sign) -> OutboxTransaction:
+        """Stores a further attempt with the same sequence; or returns the one another worker has stored."""
+        async with self._database.write() as session:
+            await self._lane(session, last.sequence)
+            newest = (await _open(session, last.operation))[-1]
+            if newest.attempt > last.attempt:
+                return newest
+            stored = self._transaction(last.operation, last.sequence, last.attempt + 1, plan, sign(last.sequence))
+            session.add(stored)
             return stored
+
+    async def waiting(self, chain_sequence: int, before: int) -> list[OutboxTransaction]:
+        """The newest attempt at each sequence from `chain_sequence` to just before `before`: what the chain has not
+        taken yet, whatever became of its operation. A lane goes on only if all of them do."""
+        rows = select(OutboxTransaction).where(
+            OutboxTransaction.chain == self._chain,
+            OutboxTransaction.account == self._account,
+            OutboxTransaction.sequence >= chain_sequence,
+            OutboxTransaction.sequence < before,
+        )
+        async with self._database.read() as session:
+            found = await session.exec(rows.order_by(col(OutboxTransaction.sequence), col(OutboxTransaction.attempt)))
+            return list({row.sequence: row for row in found}.values())
 
     async def finish(self, operation: str, fate: Fate, records: Sequence[EvidenceRecord] = ()) -> None:
         """Ends the operation's open transactions and appends its evidence, in one database transaction."""
         async with self._database.write() as session:
-            for row in await session.exec(_open(operation)):
+            for row in await _open(session, operation):
                 row.fate = fate
                 session.add(row)
             for record in records:
                 await evidence.append(session, record)
+
+    def _transaction(
+        self, operation: str, sequence: int, attempt: int, plan: dict[str, Any], signed: Signed
+    ) -> OutboxTransaction:
+        return OutboxTransaction(
+            operation=operation,
+            chain=self._chain,
+            account=self._account,
+            sequence=sequence,
+            attempt=attempt,
+            hash=signed.hash,
+            raw=signed.raw,
+            plan=plan,
+        )
 
     async def _lane(self, session: AsyncSession, chain_sequence: int) -> Lane:
         """The lane, locked until the transaction ends."""
@@ -109,11 +152,9 @@ class Outbox:
             await session.flush()  # two workers may both insert: the second fails here and retries
         return lane
 
-    async def _live(self, session: AsyncSession, operation: str) -> OutboxTransaction | None:
-        return (await session.exec(_open(operation))).first()
 
-
-def _open(operation: str) -> SelectOfScalar[OutboxTransaction]:
-    return select(OutboxTransaction).where(
+async def _open(session: AsyncSession, operation: str) -> list[OutboxTransaction]:
+    rows = select(OutboxTransaction).where(
         col(OutboxTransaction.operation) == operation, col(OutboxTransaction.fate) == Fate.OPEN
     )
+    return list(await session.exec(rows.order_by(col(OutboxTransaction.attempt))))

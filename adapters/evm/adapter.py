@@ -1,15 +1,18 @@
 """Operating on an EVM chain: price, sign, send and find transactions of one account."""
 
-import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import structlog
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Broadcast, Location, Operation, Plan, Prepared
+from adapters.base import Broadcast, Incident, Location, Operation, Plan, Prepared
 from adapters.evm.calls import call_data
+from adapters.evm.fees import FeePolicy, Fees
+from adapters.evm.follower import Follower
 from adapters.evm.view import EvmView
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Terms
@@ -20,6 +23,14 @@ from connectionchain.network import Chain
 GAS_RESERVE = 1.25
 """Gas limit over the estimate: storage may be colder by the time of inclusion."""
 
+RESEND_BLOCKS, SHORTEST_PATIENCE_S = 4, 2.0
+"""After so many block times without news a transaction is looked for and sent again."""
+
+LOW_FUNDS_OPERATIONS = 50
+"""A fee account that cannot pay for so many more operations is running low."""
+
+log = structlog.get_logger()
+
 _TOPIC_KIND = {
     keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
     keccak(text="Released(bytes32)"): Kind.RELEASED,
@@ -27,6 +38,8 @@ _TOPIC_KIND = {
     keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
     keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
 }
+OnIncident = Callable[[Incident], Awaitable[None]]
+
 _KNOWN = ("already known", "already imported", "known transaction")
 _TAKEN = ("nonce too low", "replacement transaction underpriced", "nonce is too low")
 
@@ -34,20 +47,15 @@ _TAKEN = ("nonce too low", "replacement transaction underpriced", "nonce is too 
 class EvmAdapter(EvmView):
     """A `ChainAdapter`: the connection node's hands. `key` pays the fees and owns nothing else."""
 
-    def __init__(self, chain: Chain, key: LocalAccount) -> None:
+    def __init__(self, chain: Chain, key: LocalAccount, fees: FeePolicy, on_incident: OnIncident) -> None:
         super().__init__(chain)
-        self._key = key
+        self._key, self._fees = key, fees
+        self.follower = Follower(self, on_incident)
         self.account = key.address.lower()
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
-        final = await self._block("final")
-        query = {
-            "address": to_checksum_address(self.escrow.address),
-            "fromBlock": self.config.escrow_block,
-            "toBlock": final["number"],
-            "topics": [None, terms.id(self.escrow)],
-        }
-        logs = await self.node.eth("get_logs", query)
+        final = await self.block("final")
+        logs = await self.escrow_logs(self.config.escrow_block, final.number, terms.id(self.escrow))
         return tuple([await self._step(log, leg) for log in logs if bytes(log["topics"][0]) in _TOPIC_KIND])
 
     async def sequence(self) -> int:
@@ -60,24 +68,27 @@ class EvmAdapter(EvmView):
             "data": call_data(operation, self.escrow),
         }
         gas = await self.node.eth("estimate_gas", transaction)
-        head = await self.node.eth("get_block", "latest")
-        tip = await self.node.tip()
+        fees = self._fees.first(await self.head(), await self.node.tip())
+        await self._check_funds(gas * fees.most)
         content = {
             "to": transaction["to"],
             "data": transaction["data"],
             "value": 0,
             "gas": int(gas * GAS_RESERVE),
-            "maxFeePerGas": 2 * head.get("baseFeePerGas", 0) + tip,
-            "maxPriorityFeePerGas": tip,
             "chainId": int(self.chain.reference),
             "type": 2,
         }
-        return Plan(self.account, content)
+        return Plan(content | fees.fields)
+
+    async def raised(self, plan: Plan) -> Plan | None:
+        paid = Fees.of(plan.content)
+        fees = self._fees.raised(paid, await self.head(), await self.node.tip())
+        return Plan(plan.content | fees.fields) if fees else None
 
     def sign(self, plan: Plan, sequence: int) -> Prepared:
         transaction: dict[str, Any] = {**plan.content, "nonce": sequence}
         signed = self._key.sign_transaction(transaction)
-        return Prepared(self.account, sequence, signed.hash.to_0x_hex(), bytes(signed.raw_transaction))
+        return Prepared(sequence, signed.hash.to_0x_hex(), bytes(signed.raw_transaction))
 
     async def broadcast(self, prepared: Prepared) -> Broadcast:
         try:
@@ -104,10 +115,19 @@ class EvmAdapter(EvmView):
         final = await self._block("final")
         return int(await self.node.eth("get_transaction_count", self._key.address, final["number"])) > sequence
 
-    async def next_block(self, after: Block) -> Block:
-        while (block := await self.block("latest")).hash == after.hash:  # noqa: ASYNC110 - a node is polled
-            await asyncio.sleep(min(self.config.block_time / 2, 2))
-        return block
+    @property
+    def mark(self) -> int:
+        return self.follower.mark
+
+    async def news(self, entries: Sequence[Terms], mark: int) -> None:
+        ids = [terms.id(self.escrow) for terms in entries]
+        await self.follower.news(ids, mark, max(RESEND_BLOCKS * self.config.block_time, SHORTEST_PATIENCE_S))
+
+    async def _check_funds(self, cost: int) -> None:
+        """Says early that the fee account runs low, while there is still time to fill it."""
+        balance = await self.node.eth("get_balance", self._key.address)
+        if balance < cost * LOW_FUNDS_OPERATIONS:
+            log.warning("fee account runs low", chain=self.chain, account=self.account, wei=balance, next_costs=cost)
 
     async def _step(self, log: Any, leg: int) -> Step:
         block = await self.node.eth("get_block", log["blockNumber"])

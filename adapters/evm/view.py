@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import BlockNotFound
 
 from adapters.base import Depth, Entry
-from adapters.evm.node import Node
+from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms, call, decode_lock, lock_of_call
 from connectionchain.evidence import Block
@@ -23,7 +23,7 @@ class EvmView:
 
     def __init__(self, chain: Chain) -> None:
         self.config, self.chain, self.escrow = chain, chain.id, chain.escrow
-        self.node = Node(chain)
+        self.node = Pool(chain)
 
     async def close(self) -> None:
         await self.node.close()
@@ -63,6 +63,28 @@ class EvmView:
         """A uint256 a contract answers now, such as `balanceOf(address)`."""
         result = await self.call(to, call(signature, *values), "latest")
         return int(decode(["uint256"], bytes.fromhex(result[2:]))[0])
+
+    async def head(self) -> Any:
+        """The newest block with all its header fields."""
+        return await self._block("latest")
+
+    async def hash_of(self, number: int) -> str | None:
+        """The hash of the canonical block `number`; None if there is no such block (any more)."""
+        try:
+            return str((await self.node.eth("get_block", number))["hash"].to_0x_hex())
+        except BlockNotFound:
+            return None
+
+    async def escrow_logs(self, first: int, last: int, entry: str | None = None) -> list[Any]:
+        """The escrow's events in blocks `first` to `last`, of one entry (id) or of all."""
+        query: dict[str, Any] = {
+            "address": to_checksum_address(self.escrow.address),
+            "fromBlock": max(first, self.config.escrow_block),
+            "toBlock": last,
+        }
+        if entry:
+            query["topics"] = [None, entry]
+        return list(await self.node.eth("get_logs", query)) if query["fromBlock"] <= last else []
 
     async def _block(self, depth: Depth) -> Any:
         finality = self.config.finality

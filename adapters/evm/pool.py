@@ -1,0 +1,138 @@
+"""Several nodes of one chain behind one face: the first healthy one answers; one that fails, lags, lies about the
+chain or returns garbage is set aside for a while, by name.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+import structlog
+from web3 import AsyncHTTPProvider, AsyncWeb3
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3RPCError
+
+from adapters.evm.reverts import rejection
+from connectionchain.errors import InvalidInput, Unavailable
+from connectionchain.network import Chain
+
+TIMEOUT_S = 10
+FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
+MOST_BLOCKS_BEHIND = 5
+
+_ANSWERS = (TransactionNotFound, BlockNotFound, Web3RPCError)
+"""What a healthy node may say as well; the caller knows what it means."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass
+class Endpoint:
+    """One URL, and until when (monotonic seconds) it rests and why."""
+
+    url: str
+    web3: AsyncWeb3[AsyncHTTPProvider]
+    identified: bool = False
+    head: int = 0
+    failures: int = 0
+    resting_until: float = 0
+    reason: str = ""
+
+    def set_aside(self, reason: str) -> None:
+        rest = min(FIRST_REST_S * 2**self.failures, LONGEST_REST_S)
+        self.failures, self.reason, self.identified = self.failures + 1, reason, False
+        self.resting_until = time.monotonic() + rest
+        log.warning("node set aside", url=self.url, reason=reason, seconds=rest)
+
+    def works(self) -> None:
+        self.failures, self.resting_until, self.reason = 0, 0, ""
+
+
+@dataclass
+class Pool:
+    """All nodes of `chain`, asked in order of preference."""
+
+    chain: Chain
+    endpoints: list[Endpoint] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.endpoints = [Endpoint(url, _web3(url)) for url in self.chain.rpc]
+
+    async def eth(self, method: str, *arguments: Any) -> Any:
+        """Calls `web3.eth.<method>` on the first node that answers. Raises Rejected for a revert, InvalidInput if
+        every node is of another chain, Unavailable if none answers."""
+        return await self._ask(lambda web3: getattr(web3.eth, method)(*arguments))
+
+    async def tip(self) -> int:
+        """The priority fee the node suggests, in wei per gas."""
+        return int(await self._ask(lambda web3: web3.eth.max_priority_fee))
+
+    def saw_head(self, number: int) -> None:
+        """Tells how high the chain is; nodes that are too far behind when asked next are set aside."""
+        for endpoint in self.endpoints:
+            endpoint.head = max(endpoint.head, number)
+
+    async def close(self) -> None:
+        for endpoint in self.endpoints:
+            await endpoint.web3.provider.disconnect()
+
+    async def _ask(self, question: Callable[[AsyncWeb3[AsyncHTTPProvider]], Awaitable[T]]) -> T:
+        wrong: InvalidInput | None = None
+        for endpoint in self._in_order():
+            try:
+                if not endpoint.identified:
+                    await self._identify(endpoint)
+                answer = await question(endpoint.web3)
+            except ContractLogicError as error:
+                raise rejection(error.message or "execution reverted", str(error.data or "")) from error
+            except _ANSWERS:
+                raise
+            except InvalidInput as error:
+                wrong = error
+                endpoint.set_aside(error.message)
+            except Exception as error:  # whatever a broken node makes a JSON-RPC client raise
+                endpoint.set_aside(f"{type(error).__name__}: {error}")
+            else:
+                endpoint.works()
+                return answer
+        if wrong and all(endpoint.reason == wrong.message for endpoint in self.endpoints):
+            raise wrong
+        raise Unavailable(
+            "; ".join(f"{each.url}: {each.reason}" for each in self.endpoints), field="rpc", remedy="check the nodes"
+        )
+
+    def _in_order(self) -> Sequence[Endpoint]:
+        """Those that are not resting; or, if all are, the one that has rested longest: somebody must be asked."""
+        awake = [each for each in self.endpoints if each.resting_until <= time.monotonic()]
+        return awake or [min(self.endpoints, key=lambda each: each.resting_until)]
+
+    async def _identify(self, endpoint: Endpoint) -> None:
+        """Nothing is believed of a node before it has told the right chain, and knows its escrow."""
+        told, expected = await endpoint.web3.eth.chain_id, int(self.chain.id.reference)
+        if told != expected:
+            raise InvalidInput(
+                f"is of chain {told}, not {expected}", field="rpc", remedy="correct the chain's id or its URL"
+            )
+        genesis = (await endpoint.web3.eth.get_block(0))["hash"].to_0x_hex()
+        if self.chain.genesis and genesis != self.chain.genesis:
+            raise InvalidInput(
+                f"has genesis block {genesis}, not {self.chain.genesis}: another chain of the same id",
+                field="rpc",
+                remedy="point at the right chain; if it was laid anew on purpose, remove the old state",
+            )
+        if not await endpoint.web3.eth.get_code(endpoint.web3.to_checksum_address(self.chain.escrow_address)):
+            raise InvalidInput(
+                f"has no contract at {self.chain.escrow_address}",
+                field="escrow_address",
+                remedy="deploy the escrow or correct its address",
+            )
+        behind = endpoint.head - await endpoint.web3.eth.block_number
+        if behind > MOST_BLOCKS_BEHIND:
+            raise Unavailable(f"is {behind} blocks behind")
+        endpoint.identified = True
+
+
+def _web3(url: str) -> AsyncWeb3[AsyncHTTPProvider]:
+    timeout = aiohttp.ClientTimeout(TIMEOUT_S)
+    return AsyncWeb3(AsyncHTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))

@@ -136,4 +136,4 @@ def _split(types: str) -> list[str]:
         if char == "," and not depth:
             parts.append(types[start:at])
             start = at + 1
-    return parts
+    return list(filter(None, parts))

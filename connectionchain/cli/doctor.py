@@ -7,6 +7,7 @@ from itertools import chain as joined
 
 import typer
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 
 from connectionchain.cli import options, output
@@ -94,14 +95,17 @@ async def _finality(rpc: Rpc) -> str:
 
 
 async def _escrow(rpc: Rpc, network: Network) -> str:
-    address = rpc.chain.escrow_address
+    address, expected = rpc.chain.escrow_address, network.attestors
     if await rpc.call("eth_getCode", address, "latest") == "0x":
         raise Refused(f"no contract at {address}", remedy="correct escrow_address, or deploy the escrow")
-    members = decode(["address[]"], bytes.fromhex((await rpc.read(address, call("attestors()")))[2:]))[0]
-    threshold = int(await rpc.read(address, call("threshold()")), 16)
-    if set(members) != set(network.attestors.members.values()) or threshold != network.attestors.threshold:
+    try:
+        members = decode(["address[]"], bytes.fromhex((await rpc.read(address, call("attestors()")))[2:]))[0]
+        threshold = int(await rpc.read(address, call("threshold()")), 16)
+    except (NodeError, DecodingError, ValueError):
+        raise Refused(f"the contract at {address} is no escrow", remedy="correct escrow_address") from None
+    if set(members) != set(expected.members.values()) or threshold != expected.threshold:
         raise Refused(
-            f"the escrow trusts {threshold} of {', '.join(members)}", remedy="the network file's attestors are others"
+            f"the escrow trusts {threshold} of {', '.join(members)}", remedy="correct the network file's attestors"
         )
     return f"{address}, {threshold} of {len(members)} attestors as in the network file"
 

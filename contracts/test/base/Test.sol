@@ -27,22 +27,12 @@ interface Vm {
     }
 }
 
-/// What of forge-std is needed, without it: assertions, bounds, and the targets of invariant runs.
+/// What of forge-std is needed, without it: assertions and bounds.
 abstract contract Test {
     Vm internal constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
 
-    address[] private _targets;
-
     error NotEqual(uint256 actual, uint256 expected);
     error NotTrue(string what);
-
-    function targetContracts() public view returns (address[] memory) {
-        return _targets;
-    }
-
-    function targetContract(address target) internal {
-        _targets.push(target);
-    }
 
     function assertEq(uint256 actual, uint256 expected) internal pure {
         if (actual != expected) revert NotEqual(actual, expected);

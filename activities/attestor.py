@@ -10,7 +10,7 @@ from connectionchain.certificate import Attestation, Outcome, settlement_typed_d
 from connectionchain.network import Network
 from connectionchain.typed_data import compact
 from ledger.database import Database
-from ledger.decisions import decide
+from ledger.decisions import decide, decision
 
 
 class Attestor:
@@ -22,13 +22,17 @@ class Attestor:
     @activity.defn
     @typed_failures
     async def attest(self, order: AttestOrder) -> Attestation:
-        """Unavailable while the facts are not there yet; Refused or BadSignature if they contradict the order."""
-        if order.outcome is Outcome.COMMIT:
-            reason = await self._witness.reason_to_commit(order.deal, order.statements)
-        else:
-            reason = await self._witness.reason_to_abort(order.deal, order.statements)
+        """Unavailable while the facts are not there yet; Refused or BadSignature if they contradict the order.
+        A decision once made is signed again without asking again: the facts may have moved on since."""
+        earlier = await decision(self._database, order.deal.id)
+        reason = earlier.reason if earlier else await self._reason(order)
         await decide(self._database, order.deal.id, order.outcome, reason)
         return self._sign(order)
+
+    async def _reason(self, order: AttestOrder) -> str:
+        if order.outcome is Outcome.COMMIT:
+            return await self._witness.reason_to_commit(order.deal, order.statements)
+        return await self._witness.reason_to_abort(order.deal, order.statements)
 
     def _sign(self, order: AttestOrder) -> Attestation:
         """The digests are computed here from the deal: a digest that was handed in is never signed."""

@@ -17,7 +17,7 @@ from connectionchain.escrow import EscrowContract, Status, Terms
 from connectionchain.evidence import EvidenceRecord, Kind, Step
 from ledger.outbox import Fate, Outbox
 
-_LOCKED = frozenset({Status.LOCKED})
+_WAS_LOCKED = frozenset({Status.LOCKED, Status.RELEASED, Status.REFUNDED, Status.RECLAIMED})
 _RELEASED = frozenset({Status.RELEASED})
 _BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
 
@@ -32,13 +32,14 @@ class ConnectionNode:
     @activity.defn
     @typed_failures
     async def lock(self, order: LockOrder) -> Step:
-        """Locks a leg and waits until that is final. Rejected if it cannot be, with nothing left in flight."""
+        """Locks a leg and waits until that is final. Rejected if it cannot be, with nothing left in flight.
+        An entry that has ended since was locked as well: the deal may have been taken up again."""
         deal, leg = order.deal, order.leg
         name, terms = f"{deal.id}/{leg}/lock", Terms.of(deal, deal.legs[leg])
         if isinstance(order.authorization, OnChain):
-            await self._driver.watch(terms, _LOCKED, deal.decide_by)
+            await self._driver.watch(terms, _WAS_LOCKED, deal.decide_by)
         else:
-            await self._driver.drive(name, Lock(terms, order.authorization), [terms], _LOCKED)
+            await self._driver.drive(name, Lock(terms, order.authorization), [terms], _WAS_LOCKED)
         return (await self._record(name, deal, [leg], {Kind.LOCKED}))[-1]
 
     @activity.defn

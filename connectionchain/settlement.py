@@ -11,6 +11,7 @@ from connectionchain.errors import InvalidInput
 from connectionchain.evidence import Step
 from connectionchain.ids import Hex32
 from connectionchain.model import Model, Time
+from connectionchain.statements import Statement
 
 WORKFLOW = "Settlement"
 TASK_QUEUE = "contracts"
@@ -43,6 +44,11 @@ class State(StrEnum):
     EXPIRED = "Expired"
 
     @property
+    def undecided(self) -> bool:
+        """Whether parties still have a say."""
+        return self in (State.AWAITING_AUTHORIZATION, State.LOCKING, State.LOCKED)
+
+    @property
     def terminal(self) -> bool:
         return self in (State.SETTLED, State.REFUNDED, State.RECLAIMED, State.EXPIRED)
 
@@ -56,10 +62,13 @@ class LegAuthorization(Model):
 
 class SettlementStart(Model):
     """Input of the workflow: a deal, the authorisations known so far, and whom to ask for the decision
-    (attestors by name, `threshold` of them must agree; the escrow contract has the last word on who counts)."""
+    (attestors by name, `threshold` of them must agree; the escrow contract has the last word on who counts).
+    A deal that is taken up again after its workflow was lost brings what was confirmed and decided before."""
 
     deal: Deal
     authorizations: tuple[LegAuthorization, ...] = ()
+    confirmations: tuple[Statement, ...] = ()
+    certificate: Certificate | None = None
     attestors: tuple[str, ...] = Field(min_length=1)
     threshold: int = Field(ge=1)
 
@@ -75,6 +84,7 @@ class Explanation(Model):
     reason: str = ""
     steps: tuple[Step, ...] = ()
     certificate: Certificate | None = None
+    confirmations: tuple[Statement, ...] = ()
 
 
 def check_leg(deal: Deal, leg: int) -> None:

@@ -68,6 +68,5 @@ def _of_kind(statement: Statement, kind: str) -> None:
 
 
 def _undecided(state: State, decided: bool) -> None:
-    open_states = (State.AWAITING_AUTHORIZATION, State.LOCKING, State.LOCKED)
-    if decided or state not in open_states:
+    if decided or not state.undecided:
         raise AlreadyDecided("the deal is decided already", field="deal", remedy="see what became of it")

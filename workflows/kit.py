@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from connectionchain.authorization import Authorization
     from connectionchain.certificate import Attestation, Certificate, Outcome, Settlement
     from connectionchain.deal import Deal
+    from connectionchain.errors import AlreadyDecided
     from connectionchain.evidence import Step
     from connectionchain.statements import Statement
 
@@ -96,8 +97,14 @@ class NoQuorum(Exception):
     """Too few attestors agree. `refusals` say why, by error type; an attestor that did not answer says nothing."""
 
     def __init__(self, refusals: list[ApplicationError]) -> None:
-        super().__init__("; ".join(str(each) for each in refusals) or "too few attestors answered in time")
+        told = dict.fromkeys(each.message for each in refusals)
+        super().__init__("attestors refuse: " + "; ".join(told) if told else "too few attestors answered in time")
         self.refusals = refusals
+
+    @property
+    def decided_otherwise(self) -> bool:
+        """Some have decided the other way already."""
+        return any(each.type == AlreadyDecided.__name__ for each in self.refusals)
 
 
 async def certify(
@@ -108,16 +115,20 @@ async def certify(
     threshold: int,
     until: datetime,
 ) -> Certificate:
-    """Asks all attestors at once and goes on with the first `threshold`. Raises NoQuorum when so many cannot agree."""
+    """Asks all attestors at once and goes on with the first `threshold`. Raises NoQuorum once so many cannot agree."""
     asked = [asyncio.create_task(attest(deal, outcome, statements, name, until)) for name in attestors]
     given: list[Attestation] = []
     refusals: list[ApplicationError] = []
+    left = len(asked)
     for answer in workflow.as_completed(asked):
         try:
             given.append(await answer)
         except ActivityError as error:
+            left -= 1
             if isinstance(error.cause, ApplicationError):
                 refusals.append(error.cause)
         if len(given) == threshold:
             return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(given))
+        if left < threshold:
+            break
     raise NoQuorum(refusals)

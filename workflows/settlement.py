@@ -32,15 +32,17 @@ class Settlement:
         self.deal, self.attestors, self.threshold = start.deal, start.attestors, start.threshold
         self.authorizations = {each.leg: each.authorization for each in start.authorizations}
         self.state = State.AWAITING_AUTHORIZATION
-        self.confirmations: list[Statement] = []
+        self.confirmations = list(start.confirmations)
         self.cancellation: Statement | None = None
         self.late = False
-        self.refused = False
+        self.refused: set[Outcome] = set()
+        self.earlier: Outcome | None = None
         self.reason = ""
+        self.paused = ""
         self.alarms: list[asyncio.Task[None]] = []
         self.locks: dict[int, asyncio.Task[None]] = {}
         self.steps: list[Step] = []
-        self.certificate: Certificate | None = None
+        self.certificate = start.certificate
 
     @workflow.run
     async def run(self, start: SettlementStart) -> Explanation:
@@ -59,7 +61,7 @@ class Settlement:
         if not await self.authorized():
             return self.ended(State.EXPIRED)
         await self.lock()
-        self.certificate = await self.decided()
+        self.certificate = self.certificate or await self.decided()
         if self.certificate and self.certificate.outcome is Outcome.COMMIT:
             await self.release(self.certificate)
             return self.ended(State.SETTLED)
@@ -77,7 +79,7 @@ class Settlement:
     async def lock(self) -> None:
         """Every leg is in escrow, finally; or one cannot be, or it is over before."""
         self.become(State.LOCKING)
-        self.locks = {n: asyncio.create_task(self.lock_leg(n)) for n in range(len(self.deal.legs))}
+        self.lock_every_leg()
         await workflow.wait_condition(lambda: self.locked or self.over)
 
     async def decided(self) -> Certificate | None:
@@ -85,18 +87,18 @@ class Settlement:
         while True:
             if self.locked and not self.over:
                 self.become(State.LOCKED)
-            await workflow.wait_condition(lambda: self.over or self.agreed)
-            outcome = Outcome.COMMIT if self.agreed else Outcome.ABORT
-            self.become(State.COMMITTING if self.agreed else State.ABORTING)
+            await workflow.wait_condition(
+                lambda: not self.paused and (self.earlier is not None or self.over or self.agreed)
+            )
+            outcome = self.earlier or (Outcome.COMMIT if self.agreed else Outcome.ABORT)
+            self.become(State.COMMITTING if outcome is Outcome.COMMIT else State.ABORTING)
             try:
                 return await self.certify(outcome)
             except NoQuorum as no:
                 self.reason = str(no)
-                if not self.forgot_forged(no):
-                    if outcome is Outcome.ABORT:
-                        await workflow.sleep(self.until(self.deal.expiry), summary="expiry: payers reclaim")
-                        return None
-                    self.refused = True
+                if not self.forgot_forged(no) and self.at_an_end(outcome, no):
+                    await workflow.sleep(self.until(self.deal.expiry), summary="expiry: payers reclaim")
+                    return None
 
     async def release(self, certificate: Certificate) -> None:
         """Every leg goes to its payee."""
@@ -111,8 +113,15 @@ class Settlement:
 
     # ----------------------------------------------------------------------------------------- their details
 
+    def lock_every_leg(self) -> None:
+        self.locks = {n: asyncio.create_task(self.lock_leg(n)) for n in range(len(self.deal.legs))}
+
     async def lock_leg(self, leg: int) -> None:
-        self.note(await lock(self.deal, leg, self.authorizations[leg]))
+        try:
+            self.note(await lock(self.deal, leg, self.authorizations[leg]))
+        except ActivityError as failed:
+            self.reason = f"leg {leg} cannot be locked: {failed.cause}"
+            raise
 
     async def give_leg_back(self, leg: int) -> None:
         """Learns what became of the lock first: one in flight would land in escrow behind the refund's back."""
@@ -125,8 +134,16 @@ class Settlement:
 
     async def certify(self, outcome: Outcome) -> Certificate:
         statements = tuple(self.confirmations) if outcome is Outcome.COMMIT else self.cancellations
-        until = self.deal.decide_by if outcome is Outcome.COMMIT else self.deal.expiry
+        until = self.deal.decide_by if outcome is Outcome.COMMIT and not self.over else self.deal.expiry
         return await certify(self.deal, outcome, statements, self.attestors, self.threshold, until)
+
+    def at_an_end(self, outcome: Outcome, no: NoQuorum) -> bool:
+        """Whether there is nothing left to ask for. Attestors that decided otherwise in an earlier run of this deal
+        are asked for that decision; a commit that is refused leaves the abort to be asked for when it is over."""
+        other = Outcome.ABORT if outcome is Outcome.COMMIT else Outcome.COMMIT
+        self.refused.add(outcome)
+        self.earlier = other if no.decided_otherwise and other not in self.refused else None
+        return self.earlier is None and Outcome.ABORT in self.refused
 
     def forgot_forged(self, no: NoQuorum) -> bool:
         """Drops statements whose signatures the attestors found false, so that a true one can still come."""
@@ -144,7 +161,10 @@ class Settlement:
 
     async def alarm(self, at: datetime, summary: str) -> None:
         await workflow.sleep(self.until(at), summary=summary)
-        self.late = self.late or workflow.now() >= self.deal.decide_by
+        if workflow.now() >= self.deal.decide_by:
+            self.late = True
+            if self.state.undecided:
+                self.reason = "decide_by has passed"
 
     # ------------------------------------------------------------------------------------------------- facts
 
@@ -162,7 +182,7 @@ class Settlement:
     def agreed(self) -> bool:
         """It can be committed: every leg is locked, the condition holds, and nobody was there first to cancel."""
         holds = self.deal.condition is None or self.deal.condition.holds(self.facts)
-        return self.locked and holds and not self.over and not self.refused
+        return self.locked and holds and not self.over and Outcome.COMMIT not in self.refused
 
     @property
     def facts(self) -> Facts:
@@ -171,6 +191,8 @@ class Settlement:
     @property
     def missing(self) -> tuple[str, ...]:
         """What it waits for, in words."""
+        if self.paused:
+            return (f"its operator to resume it: {self.paused}",)
         match self.state:
             case State.AWAITING_AUTHORIZATION:
                 return words.unauthorized(self.deal, self.authorizations.keys())
@@ -228,6 +250,7 @@ class Settlement:
             reason=self.reason,
             steps=tuple(self.steps),
             certificate=self.certificate,
+            confirmations=tuple(self.confirmations),
         )
 
     @workflow.update
@@ -284,6 +307,19 @@ class Settlement:
         with self.noting_refusal():
             self.check_cancel(said)
             self.cancellation, self.reason = said, said.label
+
+    @workflow.signal
+    def pause(self, reason: str) -> None:
+        """A chain took back what was final: nothing is decided until the operator has looked at it."""
+        self.paused = reason
+        workflow.set_current_details(words.details(self.explain()))
+
+    @workflow.signal
+    def resume(self) -> None:
+        """Goes on, and brings every leg into escrow again that is not there any more."""
+        self.paused = ""
+        if self.locks and not self.certificate:
+            self.lock_every_leg()
 
     @contextmanager
     def noting_refusal(self) -> Iterator[None]:

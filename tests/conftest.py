@@ -1,17 +1,39 @@
-"""The real thing, once per test session: engine, three chains with their contracts, and every role at work."""
+"""The real thing, once per test session: engine, three chains with their contracts, and every role at work.
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+`scene` gives each test people with money of their own, so that tests do not disturb each other's balances.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from eth_abi.abi import encode
+from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from temporalio.client import WorkflowHandle
 
-from connectionchain import Client, Network
+from connectionchain import AccountId, Client, Deal, Explanation, Leg, Network, State
+from connectionchain.client.checks import balance
+from connectionchain.client.signing import authorizations
+from connectionchain.escrow import Terms
+from connectionchain.rpc import Rpc
+from connectionchain.settlement import LegAuthorization, SettlementStart
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
 from worker import Settings, service
 
-BLOCK_TIME = 1.0
+BLOCK_TIME = 0.25
+WEALTH = 1_000_00
+PATIENCE = 60
+GAS_MONEY = hex(10**20)
+ATTESTORS = ("alice", "bob", "carol")
+WALLET = Path(__file__).parent / "contracts" / "ContractWallet.json"
 
 
 @dataclass
@@ -21,6 +43,7 @@ class Stack:
     devnet: Devnet
     client: Client
     settings: Settings
+    minting: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
     def network(self) -> Network:
@@ -38,3 +61,108 @@ async def stack() -> AsyncIterator[Stack]:
         settings = Settings.load(path)
         async with service(settings):
             yield Stack(devnet, await Client.connect(devnet.network), settings)
+
+
+@dataclass
+class Scene:
+    """Fresh people, and deals between them on the chains of `stack`. A currency is named as its chain, in capitals."""
+
+    stack: Stack
+
+    async def person(self, *symbols: str, amount: int = WEALTH) -> LocalAccount:
+        """Somebody new who holds `amount` base units of each of these currencies."""
+        key: LocalAccount = Account.create()
+        for symbol in symbols:
+            await self.mint(symbol, key.address, amount)
+        return key
+
+    async def mint(self, symbol: str, to: str, amount: int = WEALTH) -> None:
+        chain = symbol.lower()
+        async with self.stack.minting[chain]:
+            await self.stack.devnet.deployer(chain).mint(self.stack.network.token(symbol).id.address, to, amount)
+
+    async def wallet(self, owner: LocalAccount, *symbols: str) -> str:
+        """The address of a contract account of `owner`, the same on the chains of all these currencies."""
+        code = bytes.fromhex(json.loads(WALLET.read_text())["bytecode"][2:]) + encode(["address"], [owner.address])
+        receipts = [
+            await self.transact(symbol.lower(), Account.from_key(owner.key), None, "0x" + code.hex())
+            for symbol in symbols
+        ]
+        return str(receipts[0]["contractAddress"])
+
+    async def transact(self, chain: str, key: LocalAccount, to: str | None, data: str) -> dict[str, Any]:
+        """A transaction of somebody's own, and its receipt."""
+        anvil = self.stack.devnet.chain(chain)
+        await anvil.call("anvil_setBalance", key.address, GAS_MONEY)
+        fields: dict[str, Any] = {"data": data, "value": 0, "type": 2, "gas": 3_000_000}
+        fields |= {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 0, "chainId": int(anvil.id.reference)}
+        fields |= {"nonce": await anvil.quantity("eth_getTransactionCount", key.address, "pending")}
+        fields |= {"to": bytes.fromhex(to[2:])} if to else {}
+        raw = key.sign_transaction(fields).raw_transaction.to_0x_hex()
+        sent = await anvil.call("eth_sendRawTransaction", raw)
+        await anvil.mine()
+        receipt: dict[str, Any] = await anvil.call("eth_getTransactionReceipt", sent)
+        assert receipt["status"] == "0x1"
+        return receipt
+
+    def account(self, symbol: str, who: LocalAccount | str) -> AccountId:
+        address = who if isinstance(who, str) else who.address
+        return self.stack.network.account(symbol.lower(), address)
+
+    def leg(self, symbol: str, payer: LocalAccount | str, payee: LocalAccount | str, amount: int = 100) -> Leg:
+        token = self.stack.network.token(symbol).id
+        return Leg(token=token, payer=self.account(symbol, payer), payee=self.account(symbol, payee), amount=amount)
+
+    def deal(self, *legs: Leg, within: float = 120, settle: float = 3600, **terms: Any) -> Deal:
+        """To be decided `within` seconds, and settled in `settle` seconds more."""
+        decide_by = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=within)
+        return Deal(legs=legs, decide_by=decide_by, expiry=decide_by + timedelta(seconds=settle), **terms)
+
+    def terms(self, deal: Deal, leg: int) -> tuple[Terms, str]:
+        """A leg as its escrow knows it, and the entry's id."""
+        terms = Terms.of(deal, deal.legs[leg])
+        return terms, terms.id(self.stack.network.chain(deal.legs[leg].chain).escrow)
+
+    def signed(self, deal: Deal, *keys: LocalAccount) -> list[LegAuthorization]:
+        return [each for key in keys for each in authorizations(self.stack.network, deal, key)]
+
+    async def start(
+        self,
+        deal: Deal,
+        *keys: LocalAccount,
+        given: Sequence[LegAuthorization] = (),
+        attestors: Sequence[str] = ATTESTORS,
+    ) -> WorkflowHandle[Any, Any]:
+        """Without the client's checks, as somebody with a client of his own would."""
+        start = SettlementStart(
+            deal=deal, authorizations=(*given, *self.signed(deal, *keys)), attestors=tuple(attestors), threshold=2
+        )
+        await self.stack.client.engine.start(start, "a test's deal")
+        return self.handle(deal)
+
+    def handle(self, deal: Deal) -> WorkflowHandle[Any, Any]:
+        return self.stack.client.engine.temporal.get_workflow_handle(deal.id)
+
+    async def reaches(self, deal: Deal, *states: State) -> Explanation:
+        """Waits until the deal is in one of these states."""
+        async with asyncio.timeout(PATIENCE):
+            async for now in self.stack.client.follow(deal, 0.1):
+                if now.state in states:
+                    return now
+        raise AssertionError(f"it ended {now.state}: {now.reason}")
+
+    async def ends(self, deal: Deal) -> Explanation:
+        return await self.stack.client.result(deal, PATIENCE)
+
+    async def has(self, symbol: str, *people: LocalAccount | str) -> list[int]:
+        """What each of them holds of a currency."""
+        token = self.stack.network.token(symbol).id
+        return [await balance(self.stack.network, token, self.account(symbol, each)) for each in people]
+
+    def rpc(self, chain: str) -> Rpc:
+        return Rpc(self.stack.network.chain(chain))
+
+
+@pytest.fixture(scope="session")
+def scene(stack: Stack) -> Scene:
+    return Scene(stack)

@@ -10,10 +10,8 @@ from eth_account.signers.local import LocalAccount
 from connectionchain.certificate import Certificate
 from connectionchain.cli import options, output
 from connectionchain.client import Client, DealSummary
-from connectionchain.client.amounts import shown, summary
+from connectionchain.client.amounts import account, shown, summary
 from connectionchain.deal import Deal
-from connectionchain.errors import InvalidInput
-from connectionchain.ids import AccountId
 from connectionchain.network import Network
 from connectionchain.settlement import Explanation, State
 from connectionchain.transactions import Sent
@@ -40,26 +38,19 @@ def list_(
     as_json: options.Json = False,
 ) -> None:
     """List deals, the newest first."""
-    found, account = options.network(network), _account(party)
+    found, party_id = options.network(network), account(party, "party") if party else None
     started = options.time(started_after), options.time(started_before)
     closed = options.time(closed_after), options.time(closed_before)
 
     async def work() -> None:
         client = await Client.connect(found)
-        deals = await client.deals(state, account, chain, started, closed, limit)
+        deals = await client.deals(state, party_id, chain, started, closed, limit)
         if as_json:
             return output.document([{"deal_id": each.deal.id, **each.model_dump(mode="json")} for each in deals])
         rows = [_row(found, each) for each in deals]
         output.table(("deal", "state", "what", "decide by", "started"), rows)
 
     options.run(work())
-
-
-def _account(text: str | None) -> AccountId | None:
-    try:
-        return AccountId(text) if text else None
-    except ValueError as error:
-        raise InvalidInput(str(error), field="party", remedy="give a CAIP-10 account") from None
 
 
 def _row(network: Network, each: DealSummary) -> tuple[str, ...]:

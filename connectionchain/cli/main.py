@@ -2,12 +2,15 @@
 
 import os
 import sys
+from contextlib import suppress
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from connectionchain.cli import deals, doctor, evidence, output, pay
 from connectionchain.errors import ConnectionChainError, InvalidInput
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,12 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
         output.failure(InvalidInput(error.format_message(), remedy="see --help"), as_json)
         return error.exit_code
     except (Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
+    except SystemExit:  # how typer answers a closed pipe
+        return 1
 
 
 def run() -> None:
     """The entry point. Ends hard: the engine's runtime may crash at interpreter exit, after all is done."""
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(BrokenPipeError):  # whoever reads us has had enough
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat
-import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from pydantic import BaseModel, ValidationError
 
+from connectionchain.cli import output
 from connectionchain.client.config import NETWORK_VARIABLE, find_network
 from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
@@ -105,7 +105,7 @@ def _read(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} cannot be read", field="key", remedy=type(error).__name__) from None
     if readable:
-        print(f"warning: {file} can be read by others: chmod 600 it", file=sys.stderr)  # noqa: T201
+        output.warning(f"{file} can be read by others: chmod 600 it")
     return text
 
 

@@ -8,15 +8,14 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from connectionchain.errors import ConnectionChainError
 from connectionchain.model import rfc3339
 
-
-def console() -> Console:
-    """Wide enough when piped, so that ids stay whole."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+WIDE = 400
+"""Columns: ids stay whole, to be copied; a narrow terminal wraps the line."""
 
 
 def document(content: Any) -> None:
@@ -25,15 +24,18 @@ def document(content: Any) -> None:
 
 
 def line(text: str) -> None:
-    console().print(text, markup=False)
+    sys.stdout.write(f"{text}\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    width = None if sys.stdout.isatty() else 400
     shown = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        shown.add_row(*row)
-    Console(highlight=False, width=width).print(shown)
+        shown.add_row(*map(escape, row))
+    Console(highlight=False, width=WIDE).print(shown)
+
+
+def warning(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def failure(error: ConnectionChainError, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from connectionchain.cli import options, output
 from connectionchain.client import Client
 from connectionchain.client.amounts import shown
 from connectionchain.errors import InvalidInput
-from connectionchain.ids import AccountId
 from connectionchain.network import Network
 from connectionchain.rates import Quote
 
@@ -68,15 +67,17 @@ def pay(
     async def work() -> None:
         client = await Client.connect(found)
         offered = taken or await client.quote(pay, receive, rate)
-        payee = AccountId(to) if ":" in to else to
-        deal = await client.pay(offered, key, payee, decide_within=timedelta(minutes=decide_within))
+        deal = await client.pay(offered, key, to, decide_within=timedelta(minutes=decide_within))
+        told = {"deal_id": deal.id, "deal": deal, "quote": offered, "explanation": None}
         if not as_json:
             output.line(f"{deal.id}\n{_in_words(found, offered)}")
-        explanation = await client.result(deal) if wait else await client.explain(deal)
-        if as_json:
-            output.document({"deal_id": deal.id, "deal": deal, "quote": offered, "explanation": explanation})
-        else:
-            output.line(f"{explanation.state} {explanation.reason}".strip())
+        try:
+            told["explanation"] = now = await client.result(deal) if wait else await client.explain(deal)
+        finally:  # the deal is started: its id must not be lost
+            if as_json:
+                output.document(told)
+        if not as_json:
+            output.line(f"{now.state} {now.reason}".strip())
 
     options.run(work())
 

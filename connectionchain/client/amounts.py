@@ -1,8 +1,8 @@
-"""Amounts as people write and read them: `12.50 BOOK`."""
+"""Amounts and accounts as people write and read them: `12.50 BOOK`."""
 
 from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
-from connectionchain.ids import TokenId
+from connectionchain.ids import AccountId, TokenId
 from connectionchain.money import UINT96_MAX, from_base_units, to_base_units
 from connectionchain.network import Network, Token
 from connectionchain.rates import TokenAmount
@@ -23,6 +23,14 @@ def amount(token: Token, text: str, field: str) -> TokenAmount:
     if not 0 < units <= UINT96_MAX:
         raise InvalidInput(f"{text} is out of range", field=field, remedy="more than 0, at most 2^96 - 1 base units")
     return TokenAmount(token=token.id, amount=units)
+
+
+def account(text: str, field: str) -> AccountId:
+    """A CAIP-10 account. Raises InvalidInput naming `field`."""
+    try:
+        return AccountId(text)
+    except ValueError as error:
+        raise InvalidInput(str(error), field=field, remedy="correct the account") from None
 
 
 def shown(network: Network, token: TokenId, units: int) -> str:

@@ -11,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 
 from connectionchain import onchain, transactions
 from connectionchain.certificate import Certificate
-from connectionchain.client.amounts import summary
+from connectionchain.client.amounts import account, summary
 from connectionchain.client.checks import before_start, finality_seconds
 from connectionchain.client.config import find_network
 from connectionchain.client.desk import Desk
@@ -59,12 +59,12 @@ class Client:
         return await self.desk.quote(pay, receive, rate)
 
     async def pay(
-        self, quote: Quote, key: BaseAccount, payee: AccountId | str, *, decide_within: timedelta = DECIDE_WITHIN
+        self, quote: Quote, key: BaseAccount, payee: str, *, decide_within: timedelta = DECIDE_WITHIN
     ) -> Deal:
         """Takes a quote: locks the payer's and the desk's money until `payee` confirms or cancels, or the time is up.
 
-        `payee` is an account or an address on the chain of the currency received. Raises InvalidInput, TooLate (the
-        quote), PriceRefused, InsufficientFunds.
+        `payee` is a CAIP-10 account, or an address on the chain of the currency received. Raises InvalidInput,
+        TooLate (the quote), PriceRefused, InsufficientFunds.
         """
         now = datetime.now(UTC).replace(microsecond=0)
         quote.check_open(now)
@@ -74,9 +74,9 @@ class Client:
         await self.start(deal, [*own, *await self.desk.authorize(deal, own)])
         return deal
 
-    async def _purchase(self, quote: Quote, key: BaseAccount, payee: AccountId | str, decide_by: datetime) -> Deal:
+    async def _purchase(self, quote: Quote, key: BaseAccount, payee: str, decide_by: datetime) -> Deal:
         source, target = quote.pay.token.chain, quote.receive.token.chain
-        shop = payee if isinstance(payee, AccountId) else self.network.account(target, payee)
+        shop = account(payee if ":" in payee else f"{target}:{payee}", "payee")
         finality = await finality_seconds(self.network, (source, target))
         return purchase(
             quote,

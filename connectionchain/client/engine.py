@@ -55,8 +55,8 @@ class Engine:
     async def start(self, start: SettlementStart, summary: str) -> None:
         """Idempotent: a deal that was started before, even one that has ended, is left as it is."""
         deal = start.deal
-        async with translated():
-            try:
+        try:
+            async with translated():
                 await self.temporal.start_workflow(
                     WORKFLOW,
                     start,
@@ -68,8 +68,14 @@ class Engine:
                     search_attributes=search_attributes(deal),
                     static_summary=summary,
                 )
-            except WorkflowAlreadyStartedError:
-                return
+        except WorkflowAlreadyStartedError:
+            return
+        except Unavailable as error:
+            raise Unavailable(
+                f"whether deal {deal.id} was started is not known: {error.message}",
+                field="engine",
+                remedy="see `connectionchain deals show`, before you pay again",
+            ) from None
 
     async def knows(self, deal: str) -> bool:
         try:

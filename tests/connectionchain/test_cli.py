@@ -231,7 +231,7 @@ async def test_doctor__healthy(stack: Any, cli: Cli, tmp_path: Path) -> None:
     checks = {each["check"]: each["ok"] for each in json.loads(out)}
     assert code == 0
     assert all(checks.values())
-    assert {"network file", "a: escrow", "b: finality", "engine", "search attributes"} <= checks.keys()
+    assert {"network file", "a: escrow", "b: 127.0.0.1: finality", "engine", "search attributes"} <= checks.keys()
 
 
 async def test_doctor__each_fault_with_a_remedy(stack: Any, cli: Cli, tmp_path: Path) -> None:
@@ -309,6 +309,14 @@ async def test_pay__cancelled_meanwhile(stack: Any, cli: Cli, tmp_path: Path) ->
     code, out, _ = await cli("deals", "list", "--state", "Refunded", "--chain", "a", *network)
     assert code == 0
     assert deal in out
+
+
+@pytest.mark.parametrize("to", ["bookstore", "eip155:31338:0x12", "0xE1d7a4EB3F6672A98bfAD80981Ea2bbb81c56075"])
+async def test_pay__to_no_account(stack: Any, cli: Cli, tmp_path: Path, to: str) -> None:
+    network, key = write(tmp_path, stack.network), key_file(tmp_path, stack.keys["hanako"])
+    paying = ("pay", "--to", to, "--pay", "12 A", "--receive", "B", "--key-file", key, "--network", network, "--json")
+    code, out, err = await cli(*paying)
+    assert (code, out, json.loads(err)["field"]) == (2, "", "payee")
 
 
 async def test_pay__without_funds(stack: Any, cli: Cli, tmp_path: Path) -> None:

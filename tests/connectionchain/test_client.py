@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from temporalio.client import Client as Temporal
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from connectionchain import Client, Confirmed, Deal, Leg, State
 from connectionchain.client.checks import balance
+from connectionchain.client.engine import Engine
 from connectionchain.errors import InvalidInput, NotEntitled, PriceRefused, Refused, TooLate, Unavailable, UnknownName
 from connectionchain.onchain import EventKind
+from connectionchain.settlement import SettlementStart
 
 HALF_A_MINUTE = 30.0
 
@@ -193,3 +197,10 @@ async def test_connect__namespace_missing(stack: Any) -> None:
     client = await Client.connect(stack.network.model_copy(update={"engine": engine}))
     with pytest.raises(Unavailable, match="no-such-namespace"):
         await client.explain("0x" + "00" * 32)
+
+
+async def test_start__answer_lost(stack: Any) -> None:
+    engine = Engine(await Temporal.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter))
+    deal = await swap(stack)
+    with pytest.raises(Unavailable, match=f"whether deal {deal.id} was started is not known"):
+        await engine.start(SettlementStart(deal=deal, attestors=("alice",), threshold=1), "a swap")

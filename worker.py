@@ -19,16 +19,26 @@ import structlog
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from pydantic import Field, ValidationError
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleSpec,
+    ScheduleUpdate,
+)
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.attestor import Attestor
+from activities.driver import Driver
 from activities.facts import Witness
+from activities.incidents import IncidentDesk
 from activities.liquidity import LiquidityDesk
 from activities.node import ConnectionNode
 from activities.orders import attestor_queue, node_queue
-from adapters.base import Incident
+from activities.reconciler import Reconciler
 from adapters.evm.adapter import EvmAdapter
 from adapters.evm.fees import FeePolicy
 from adapters.evm.view import EvmView
@@ -38,14 +48,20 @@ from connectionchain.model import Model
 from connectionchain.network import Chain, Network
 from connectionchain.rates import TASK_QUEUE as DESK_QUEUE
 from connectionchain.rates import Rate
+from connectionchain.reconciliation import SCHEDULE as RECONCILIATION_SCHEDULE
 from connectionchain.settlement import TASK_QUEUE
+from ledger.cursors import keep_final, last_final
 from ledger.database import Database
 from ledger.liquidity import LiquidityBook
 from ledger.outbox import Outbox
+from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
 
 DRAIN = timedelta(seconds=10)
 """On SIGTERM running activities get so long; what does not finish is taken up by the next worker."""
+
+CURSOR_EVERY_S = 5
+"""How often the last final block of a chain is written down."""
 
 PENDING_OPERATIONS = 1000
 """Ledger operations one connection node waits for at once; each is a coroutine, not a thread."""
@@ -83,6 +99,7 @@ class Settings(Model):
 
     network: Path
     contracts: bool = False
+    reconcile_minutes: int = Field(default=10, ge=1)
     nodes: tuple[NodeRole, ...] = ()
     database: str | None = Field(default=None, description="outbox and evidence of the connection nodes")
     attestors: tuple[AttestorRole, ...] = ()
@@ -105,11 +122,17 @@ async def service(settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         client = await _connect(network)
         workers = [
-            *([Worker(client, task_queue=TASK_QUEUE, workflows=[Settlement])] if settings.contracts else []),
+            *(
+                [Worker(client, task_queue=TASK_QUEUE, workflows=[Settlement, Reconciliation])]
+                if settings.contracts
+                else []
+            ),
             *[await _node(stack, client, network, settings, role) for role in settings.nodes],
             *[await _attestor(stack, client, network, role) for role in settings.attestors],
             *([await _desk(stack, client, network, settings.liquidity)] if settings.liquidity else []),
         ]
+        if settings.contracts:
+            await _schedule_reconciliation(client, network, timedelta(minutes=settings.reconcile_minutes))
         for each in workers:
             await stack.enter_async_context(each)
             structlog.get_logger().info("working", queue=each.task_queue)
@@ -127,24 +150,59 @@ async def _connect(network: Network) -> Client:
 async def _node(stack: AsyncExitStack, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:
     if settings.database is None:
         raise InvalidInput("a connection node needs a database", field="database", remedy="give its URL")
-    config = network.chain(role.chain)
-    chain = EvmAdapter(config, load_key(role.key_file), FeePolicy(cap=role.fee_cap), _alarm)
+    config, database = network.chain(role.chain), await _database(stack, settings.database)
+    incidents = IncidentDesk(client, database)
+    chain = EvmAdapter(config, load_key(role.key_file), FeePolicy(cap=role.fee_cap), incidents.report)
     stack.push_async_callback(chain.close)
-    await stack.enter_async_context(chain.follower.running())
-    outbox = Outbox(await _database(stack, settings.database), chain.chain, chain.account)
+    await stack.enter_async_context(chain.follower.running(await last_final(database, chain.chain)))
+    await stack.enter_async_context(_keeping_cursor(chain, database))
+    outbox = Outbox(database, chain.chain, chain.account)
     patience = timedelta(seconds=role.patience_blocks * config.block_time)
-    node = ConnectionNode(chain, chain.escrow, outbox, patience)
+    driver = Driver(chain, outbox, patience)
+    node = ConnectionNode(chain, chain.escrow, outbox, driver)
+    reconciler = Reconciler(chain, chain.escrow, driver, database, client)
     return Worker(
         client,
         task_queue=node_queue(chain.chain),
-        activities=[node.lock, node.release, node.give_back],
+        activities=[node.lock, node.release, node.give_back, reconciler.reconcile],
         max_concurrent_activities=PENDING_OPERATIONS,
         graceful_shutdown_timeout=DRAIN,
     )
 
 
-async def _alarm(incident: Incident) -> None:
-    pass
+@asynccontextmanager
+async def _keeping_cursor(chain: EvmAdapter, database: Database) -> AsyncIterator[None]:
+    """Remembers how far the chain was final, so that the next process notices if that has changed meanwhile."""
+
+    async def keep() -> None:
+        kept = None
+        while True:
+            if chain.follower.final and chain.follower.final != kept:
+                kept = chain.follower.final
+                await keep_final(database, chain.chain, kept)
+            await asyncio.sleep(CURSOR_EVERY_S)
+
+    task = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _schedule_reconciliation(client: Client, network: Network, every: timedelta) -> None:
+    chains = [chain.id for chain in network.chains.values()]
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            Reconciliation.run, chains, id=RECONCILIATION_SCHEDULE, task_queue=TASK_QUEUE
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+    )
+    try:
+        await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(RECONCILIATION_SCHEDULE)
+        await handle.update(lambda _: ScheduleUpdate(schedule=schedule))
 
 
 async def _attestor(stack: AsyncExitStack, client: Client, network: Network, role: AttestorRole) -> Worker:

@@ -1,7 +1,6 @@
 """The connection node of one chain: carries out ledger operations and records their evidence."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from temporalio import activity
 
@@ -19,15 +18,14 @@ from ledger.outbox import Fate, Outbox
 
 _WAS_LOCKED = frozenset({Status.LOCKED, Status.RELEASED, Status.REFUNDED, Status.RECLAIMED})
 _RELEASED = frozenset({Status.RELEASED})
-_BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
+BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
 
 
 class ConnectionNode:
     """Activities of one chain. The node's key pays fees only; assets move by the parties' and attestors' signatures."""
 
-    def __init__(self, chain: ChainAdapter, escrow: EscrowContract, outbox: Outbox, patience: timedelta) -> None:
-        self._chain, self._escrow, self._outbox = chain, escrow, outbox
-        self._driver = Driver(chain, outbox, patience)
+    def __init__(self, chain: ChainAdapter, escrow: EscrowContract, outbox: Outbox, driver: Driver) -> None:
+        self._chain, self._escrow, self._outbox, self._driver = chain, escrow, outbox, driver
 
     @activity.defn
     @typed_failures
@@ -74,12 +72,12 @@ class ConnectionNode:
         (settlement,) = (each for each in settlements(deal, certificate.outcome) if each.legs == (leg,))
         terms, name = Terms.of(deal, deal.legs[leg]), f"{deal.id}/{leg}/refund"
         operation = Refund(terms, tuple(certificate.signatures(deal, settlement)))
-        await self._driver.drive(name, operation, [terms], _BACK)
+        await self._driver.drive(name, operation, [terms], BACK)
         return (await self._record(name, deal, [leg], set(_BACK_KINDS), certificate.attestors))[-1]
 
     async def _reclaim(self, order: GiveBackOrder) -> Step:
         terms, name = Terms.of(order.deal, order.deal.legs[order.leg]), f"{order.deal.id}/{order.leg}/reclaim"
-        await self._driver.drive(name, Reclaim(terms), [terms], _BACK)
+        await self._driver.drive(name, Reclaim(terms), [terms], BACK)
         return (await self._record(name, order.deal, [order.leg], set(_BACK_KINDS)))[-1]
 
     async def _never_locked(self, terms: Terms) -> bool:

@@ -71,6 +71,15 @@ class Incident:
 
 
 @dataclass(frozen=True)
+class Surveyed:
+    """An entry found on the chain by its events: id, terms, and what happened to it, finally (legs not numbered)."""
+
+    entry: str
+    terms: Terms
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
 class Plan:
     """An operation found to work, and its price; not signed yet. `content` is the adapter's own, kept as JSON."""
 
@@ -126,6 +135,9 @@ class ChainAdapter(ChainView, Protocol):
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
         """The final events of an entry, oldest first."""
+
+    async def survey(self) -> tuple[Surveyed, ...]:
+        """Every entry the escrow has held."""
 
     async def sequence(self) -> int:
         """The lane's next free place, as the chain knows it."""

@@ -11,13 +11,14 @@ from connectionchain.money import AmountOrZero
 
 
 class Kind(StrEnum):
-    """What a ledger operation did to an escrow entry."""
+    """What a ledger operation did to an escrow entry. DISPLACED: the block of that step, final once, was replaced."""
 
     LOCKED = "locked"
     RELEASED = "released"
     REFUNDED = "refunded"
     RECLAIMED = "reclaimed"
     CANCELLED = "cancelled"
+    DISPLACED = "displaced"
 
 
 class Block(Model):

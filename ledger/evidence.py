@@ -5,7 +5,7 @@ number and no row is ever changed.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, bindparam, exists, literal_column
@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from connectionchain.evidence import EvidenceRecord
+from connectionchain.evidence import EvidenceRecord, Kind
+from connectionchain.ids import ChainId
 
 # SQLite numbers rows by itself only if the key's type is called INTEGER.
 BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -45,7 +46,8 @@ class EvidenceEntry(SQLModel, table=True):
 def event(record: EvidenceRecord) -> bytes:
     """Names the chain event a record is about: told twice, it is logged once."""
     step = record.step
-    return hashlib.sha256(f"{step.chain} {step.transaction} {step.log_index}".encode()).digest()
+    fact = "displaced" if step.kind is Kind.DISPLACED else step.block.hash
+    return hashlib.sha256(f"{step.chain} {step.transaction} {step.log_index} {fact}".encode()).digest()
 
 
 async def append(session: AsyncSession, record: EvidenceRecord) -> None:
@@ -84,3 +86,12 @@ def _insert(dialect: Any) -> Any:
 
 
 _INSERT = {"sqlite": _insert(sqlite), "postgresql": _insert(postgresql)}
+
+
+async def of_chain(session: AsyncSession, chain: ChainId) -> AsyncIterator[EvidenceRecord]:
+    """All evidence of one chain, logged or on its way."""
+    for table in (PendingEntry, EvidenceEntry):
+        for body in await session.exec(select(table.body)):
+            record = EvidenceRecord.model_validate_json(body)
+            if record.step.chain == chain:
+                yield record

@@ -6,18 +6,17 @@ from typing import Any
 import structlog
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Broadcast, Incident, Location, Operation, Plan, Prepared
+from adapters.base import Broadcast, Incident, Location, Operation, Plan, Prepared, Surveyed
 from adapters.evm.calls import call_data
+from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
 from adapters.evm.follower import Follower
-from adapters.evm.view import EvmView
+from adapters.evm.view import EvmView, block_of
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Terms
-from connectionchain.evidence import Block, Kind, Step
-from connectionchain.model import chain_time
+from connectionchain.evidence import Kind, Step
 from connectionchain.network import Chain
 
 GAS_RESERVE = 1.25
@@ -29,15 +28,11 @@ RESEND_BLOCKS, SHORTEST_PATIENCE_S = 4, 2.0
 LOW_FUNDS_OPERATIONS = 50
 """A fee account that cannot pay for so many more operations is running low."""
 
+BLOCKS_AT_ONCE = 5_000
+"""Public nodes answer log queries of about so many blocks."""
+
 log = structlog.get_logger()
 
-_TOPIC_KIND = {
-    keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
-    keccak(text="Released(bytes32)"): Kind.RELEASED,
-    keccak(text="Refunded(bytes32)"): Kind.REFUNDED,
-    keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
-    keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
-}
 OnIncident = Callable[[Incident], Awaitable[None]]
 
 _KNOWN = ("already known", "already imported", "known transaction")
@@ -54,9 +49,24 @@ class EvmAdapter(EvmView):
         self.account = key.address.lower()
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
-        final = await self.block("final")
-        logs = await self.escrow_logs(self.config.escrow_block, final.number, terms.id(self.escrow))
-        return tuple([await self._step(log, leg) for log in logs if bytes(log["topics"][0]) in _TOPIC_KIND])
+        last = (await self.block("final")).number
+        logs: list[Any] = []
+        while last >= self.config.escrow_block and Kind.LOCKED not in map(kind_of, logs):
+            first = max(self.config.escrow_block, last - BLOCKS_AT_ONCE + 1)
+            logs = await self.escrow_logs(first, last, terms.id(self.escrow)) + logs
+            last = first - 1
+        return tuple([await self._step(each, leg) for each in logs if kind_of(each)])
+
+    async def survey(self) -> tuple[Surveyed, ...]:
+        """Every entry the escrow has held, with its final events."""
+        final, found = (await self.block("final")).number, dict[str, Surveyed]()
+        for first in range(self.config.escrow_block, final + 1, BLOCKS_AT_ONCE):
+            for each in await self.escrow_logs(first, min(final, first + BLOCKS_AT_ONCE - 1)):
+                if kind_of(each) is Kind.LOCKED:
+                    found[entry_of(each)] = Surveyed(entry_of(each), terms_of(each), [])
+                if kind_of(each) and entry_of(each) in found:
+                    found[entry_of(each)].steps.append(await self._step(each, 0))
+        return tuple(found.values())
 
     async def sequence(self) -> int:
         return int(await self.node.eth("get_transaction_count", self._key.address, "latest"))
@@ -129,15 +139,6 @@ class EvmAdapter(EvmView):
         if balance < cost * LOW_FUNDS_OPERATIONS:
             log.warning("fee account runs low", chain=self.chain, account=self.account, wei=balance, next_costs=cost)
 
-    async def _step(self, log: Any, leg: int) -> Step:
-        block = await self.node.eth("get_block", log["blockNumber"])
-        return Step(
-            leg=leg,
-            kind=_TOPIC_KIND[bytes(log["topics"][0])],
-            chain=self.chain,
-            transaction=log["transactionHash"].to_0x_hex(),
-            block=Block(
-                number=log["blockNumber"], hash=log["blockHash"].to_0x_hex(), time=chain_time(block["timestamp"])
-            ),
-            log_index=log["logIndex"],
-        )
+    async def _step(self, event: Any, leg: int) -> Step:
+        data = await self.node.eth("get_block", event["blockNumber"])
+        return step_of(event, self.chain, block_of(data), leg)

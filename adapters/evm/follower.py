@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from adapters.base import Incident
+from adapters.evm.events import entry_of
 from adapters.evm.view import EvmView, block_of
 from connectionchain.errors import ConnectionChainError
 from connectionchain.evidence import Block
@@ -95,7 +96,7 @@ class Follower:
         if deep := [number for number in dropped if self.final and number <= self.final.number]:
             await self._report(min(deep), dropped)
         self._adopt(head, logs, dropped)
-        touched |= {entry for log_ in logs for entry in [_entry(log_)]} | self._finalized(final)
+        touched |= {entry_of(each) for each in logs} | self._finalized(final)
         self.head, self.final = head, final
         await self._tell(touched)
 
@@ -119,7 +120,7 @@ class Follower:
             del self._blocks[number]
         for each in logs:
             seen = self._blocks.setdefault(each["blockNumber"], Seen(each["blockHash"].to_0x_hex()))
-            seen.entries.add(_entry(each))
+            seen.entries.add(entry_of(each))
         self._blocks.setdefault(head.number, Seen(head.hash))
 
     def _finalized(self, final: Block) -> set[str]:
@@ -143,8 +144,3 @@ class Follower:
         incident = Incident(self._view.chain, number, dropped[number].hash, frozenset(entries))
         log.error("a final block was replaced", chain=incident.chain, number=number, hash=incident.hash)
         await self._on_incident(incident)
-
-
-def _entry(log_: Any) -> str:
-    """Every event of the escrow has the entry's id as its first indexed field."""
-    return str(log_["topics"][1].to_0x_hex()) if len(log_["topics"]) > 1 else ""

@@ -1,0 +1,37 @@
+"""Reconciliation: compare chains, evidence and workflows; put right what is safe; report the rest. Scheduled."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import node_queue
+    from activities.reconciler import Reconciler
+    from connectionchain.ids import ChainId
+    from connectionchain.reconciliation import WORKFLOW, ReconciliationReport
+    from workflows.kit import LEDGER_ATTEMPT, LEDGER_HEARTBEAT, LEDGER_RETRY
+
+
+@workflow.defn(name=WORKFLOW)
+class Reconciliation:
+    """All chains at once."""
+
+    @workflow.run
+    async def run(self, chains: list[ChainId]) -> ReconciliationReport:
+        reports = await asyncio.gather(*(self.compare(chain) for chain in chains))
+        return ReconciliationReport(
+            compared=sum(each.compared for each in reports),
+            findings=tuple(finding for each in reports for finding in each.findings),
+        )
+
+    async def compare(self, chain: ChainId) -> ReconciliationReport:
+        return await workflow.execute_activity_method(
+            Reconciler.reconcile,
+            task_queue=node_queue(chain),
+            start_to_close_timeout=LEDGER_ATTEMPT,
+            schedule_to_close_timeout=timedelta(hours=1),
+            heartbeat_timeout=LEDGER_HEARTBEAT,
+            retry_policy=LEDGER_RETRY,
+            summary=f"compare {chain}",
+        )

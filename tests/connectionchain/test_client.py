@@ -1,20 +1,31 @@
 """The client against the whole stack: engine, workers, attestors, desk and chains."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from eth_account import Account
-from temporalio.client import Client as Temporal
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from connectionchain import Client, Confirmed, Deal, Leg, State
 from connectionchain.client.checks import balance
 from connectionchain.client.engine import Engine
-from connectionchain.errors import InvalidInput, NotEntitled, PriceRefused, Refused, TooLate, Unavailable, UnknownName
+from connectionchain.errors import (
+    ConnectionChainError,
+    InvalidInput,
+    NotEntitled,
+    PriceRefused,
+    Refused,
+    TooLate,
+    Unavailable,
+    UnknownName,
+)
+from connectionchain.network import Engine as Address
 from connectionchain.onchain import EventKind
 from connectionchain.settlement import SettlementStart
+from connectionchain.statements import signed
 
 HALF_A_MINUTE = 30.0
 
@@ -142,6 +153,25 @@ async def test_start__twice_is_one_deal(stack: Any) -> None:
     assert [[e.kind for e in entry.events] for entry in record.entries] == [[EventKind.LOCKED, EventKind.RELEASED]] * 2
 
 
+async def test_confirm__refused_by_the_workflow_itself(stack: Any) -> None:
+    deal = await bought(stack, "1 B")
+    stranger = stack.network.account("b", stack.keys["taro"].address)
+    forged = signed("confirmation", deal.id, stranger, stack.keys["taro"])
+    with pytest.raises(NotEntitled) as caught:
+        await stack.client.engine.update(deal.id, "confirm", forged)
+    assert caught.value.field == "confirmation.by"
+    assert "its condition names" in caught.value.remedy
+    await stack.client.cancel(deal, stack.keys["bookstore"])
+
+
+async def test_explain__workflow_terminated_by_its_operator(stack: Any) -> None:
+    deal = await stack.client.start(await swap(stack))
+    await stack.client.engine.temporal.get_workflow_handle(deal.id).terminate("to see what is said")
+    with pytest.raises(ConnectionChainError, match="stopped by the engine's operator") as caught:
+        await stack.client.explain(deal)
+    assert "reclaim" in caught.value.remedy
+
+
 async def test_authorize__by_a_stranger(stack: Any) -> None:
     deal = await stack.client.start(await swap(stack))
     with pytest.raises(NotEntitled, match="pays no leg of this deal"):
@@ -200,7 +230,37 @@ async def test_connect__namespace_missing(stack: Any) -> None:
 
 
 async def test_start__answer_lost(stack: Any) -> None:
-    engine = Engine(await Temporal.connect("127.0.0.1:1", lazy=True, data_converter=pydantic_data_converter))
     deal = await swap(stack)
-    with pytest.raises(Unavailable, match=f"whether deal {deal.id} was started is not known"):
-        await engine.start(SettlementStart(deal=deal, attestors=("alice",), threshold=1), "a swap")
+    async with cut_afterwards(stack.network.engine) as (address, cut):
+        engine = await Engine.connect(address)
+        await cut()
+        with pytest.raises(Unavailable, match=f"whether deal {deal.id} was started is not known"):
+            await engine.start(SettlementStart(deal=deal, attestors=("alice",), threshold=1), "a swap")
+
+
+@asynccontextmanager
+async def cut_afterwards(engine: Address) -> AsyncIterator[tuple[Address, Callable[[], Awaitable[None]]]]:
+    """The engine behind a line of our own, and how to cut it."""
+    host, port = engine.address.split(":")
+    open_ends: list[asyncio.StreamWriter] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        open_ends.extend((writer, far_writer))
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    async def cut() -> None:
+        server.close()
+        for end in open_ends:
+            end.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1")
+    try:
+        yield engine.model_copy(update={"address": f"127.0.0.1:{server.sockets[0].getsockname()[1]}"}), cut
+    finally:
+        await cut()

@@ -150,7 +150,9 @@ def key(name: str) -> LocalAccount:
     return Account.from_key(Web3.keccak(text=name))
 
 
-def compact(signer: LocalAccount, domain: dict[str, Any], types: dict[str, Any], message: dict[str, Any]) -> list[bytes]:
+def compact(
+    signer: LocalAccount, domain: dict[str, Any], types: dict[str, Any], message: dict[str, Any]
+) -> list[bytes]:
     """ERC-2098: (r, s with the parity of v in its top bit)."""
     signed = signer.sign_typed_data(domain, types, message)
     return [signed.r.to_bytes(32), (signed.s | (signed.v - 27) << 255).to_bytes(32)]

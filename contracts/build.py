@@ -1,6 +1,6 @@
-"""Compiles the contracts with forge and writes `artifacts/<Contract>.json`; with `--check`, only says whether they are up to date.
+"""Compiles the contracts and writes `artifacts/<Contract>.json`, or with `--check` says whether they are current.
 
-Needs `npm ci --ignore-scripts` in this folder and node on PATH. The same sources give the same bytes on every machine.
+Needs `npm ci --ignore-scripts` in this folder and node on PATH. The same sources give the same bytes everywhere.
 """
 
 import argparse

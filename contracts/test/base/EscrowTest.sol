@@ -32,14 +32,14 @@ abstract contract EscrowTest is Test, IEscrowTypes {
         token.mint(payer, 1000 * uint256(AMOUNT));
     }
 
-    /// From the compiled output: `new` would have every test contract compile the escrow again.
+    /// The optimised build, byte for byte what is in artifacts/: `new` would deploy one compiled as the tests are.
     function deployEscrow(address[] memory attestors, uint8 threshold, uint256 delay) internal returns (Escrow) {
-        return Escrow(vm.deployCode("Escrow.sol:Escrow", abi.encode(attestors, threshold, delay)));
+        return Escrow(vm.deployCode("out/Escrow.sol/Escrow.json", abi.encode(attestors, threshold, delay)));
     }
 
     function deployCurrency() internal returns (RegionalCurrency) {
         bytes memory args = abi.encode("Yen", "JPYr", 18, address(this));
-        return RegionalCurrency(vm.deployCode("RegionalCurrency.sol:RegionalCurrency", args));
+        return RegionalCurrency(vm.deployCode("out/RegionalCurrency.sol/RegionalCurrency.json", args));
     }
 
     // ------------------------------------------------------------------------------------------------- locks

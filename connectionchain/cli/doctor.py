@@ -123,7 +123,7 @@ async def _engine(network: Network) -> list[Finding]:
 
 async def _namespace(engine: Engine) -> str:
     async with translated():
-        await engine.temporal.count_workflows("WorkflowType = ''")
+        await engine.temporal.count_workflows()
     return f"{engine.temporal.service_client.config.target_host}, namespace {engine.temporal.namespace}"
 
 

@@ -9,9 +9,11 @@ import typer
 from connectionchain.cli import options, output
 from connectionchain.client import Client
 from connectionchain.client.amounts import shown
+from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
 from connectionchain.network import Network
-from connectionchain.rates import Quote
+from connectionchain.rates import Quote, Rate
+from connectionchain.settlement import Explanation
 
 rates_app = typer.Typer(no_args_is_help=True, help="Exchange rates of the liquidity desk.")
 
@@ -68,18 +70,23 @@ def pay(
         client = await Client.connect(found)
         offered = taken or await client.quote(pay, receive, rate)
         deal = await client.pay(offered, key, to, decide_within=timedelta(minutes=decide_within))
-        told = {"deal_id": deal.id, "deal": deal, "quote": offered, "explanation": None}
-        if not as_json:
-            output.line(f"{deal.id}\n{_in_words(found, offered)}")
-        try:
-            told["explanation"] = now = await client.result(deal) if wait else await client.explain(deal)
-        finally:  # the deal is started: its id must not be lost
-            if as_json:
-                output.document(told)
-        if not as_json:
-            output.line(f"{now.state} {now.reason}".strip())
+        await (_document if as_json else _tell)(client, deal, offered, wait)
 
     options.run(work())
+
+
+async def _tell(client: Client, deal: Deal, quote: Quote, wait: bool) -> None:
+    output.line(f"{deal.id}\n{_in_words(client.network, quote)}")
+    now = await client.result(deal) if wait else await client.explain(deal)
+    output.line(f"{now.state} {now.reason}".strip())
+
+
+async def _document(client: Client, deal: Deal, quote: Quote, wait: bool) -> None:
+    now: Explanation | None = None
+    try:
+        now = await client.result(deal) if wait else await client.explain(deal)
+    finally:  # the deal is started: its id must not be lost
+        output.document({"deal_id": deal.id, "deal": deal, "quote": quote, "explanation": now})
 
 
 @rates_app.command("list")
@@ -92,12 +99,14 @@ async def _rates(network: Network, as_json: bool) -> None:
     rates = await (await Client.connect(network)).rates()
     if as_json:
         return output.document(rates)
-    rows = []
-    for rate in rates:
-        source, target = network.token(rate.source), network.token(rate.target)
-        price = float(rate.ratio) * 10 ** (source.decimals - target.decimals)
-        percent, fixed = float(rate.commission.percent), shown(network, rate.source, rate.commission.fixed)
-        exchange = f"1 {source.symbol} -> {price:g} {target.symbol}"
-        most = shown(network, rate.target, rate.limits.per_deal)
-        rows.append((rate.name, exchange, f"{percent:g} % + {fixed}", most, output.when(rate.valid_until)))
-    output.table(("rate", "exchange", "commission", "at most", "until"), rows)
+    columns = ("rate", "exchange", "commission", "at most", "until")
+    output.table(columns, [_row(network, rate) for rate in rates])
+
+
+def _row(network: Network, rate: Rate) -> tuple[str, ...]:
+    source, target = network.token(rate.source), network.token(rate.target)
+    price = float(rate.ratio) * 10 ** (source.decimals - target.decimals)
+    commission = f"{float(rate.commission.percent):g} % + {shown(network, rate.source, rate.commission.fixed)}"
+    most = shown(network, rate.target, rate.limits.per_deal)
+    exchange = f"1 {source.symbol} -> {price:g} {target.symbol}"
+    return rate.name, exchange, commission, most, output.when(rate.valid_until)

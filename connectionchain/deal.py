@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -69,8 +68,9 @@ class Deal(Model):
     reference: str = Field(default="", max_length=64, pattern=r"^[-_.:a-zA-Z0-9]*$")
     salt: Hex32 = Field(default_factory=lambda: "0x" + secrets.token_hex(32))
 
-    @cached_property
+    @property
     def id(self) -> str:
+        """Not cached: a copy with other terms would keep it."""
         return self.sha256()
 
     @property

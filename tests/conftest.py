@@ -6,7 +6,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,9 +145,13 @@ class Scene:
 
     async def reaches(self, deal: Deal, *states: State) -> Explanation:
         """Waits until the deal is in one of these states."""
+        return await self.until(deal, lambda now: now.state in states)
+
+    async def until(self, deal: Deal, wanted: Callable[[Explanation], object]) -> Explanation:
+        """Waits for an explanation as `wanted`."""
         async with asyncio.timeout(PATIENCE):
             async for now in self.stack.client.follow(deal, 0.1):
-                if now.state in states:
+                if wanted(now):
                     return now
         raise AssertionError(f"it ended {now.state}: {now.reason}")
 

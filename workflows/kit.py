@@ -80,17 +80,20 @@ async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> St
 
 async def attest(
     deal: Deal, outcome: Outcome, statements: tuple[Statement, ...], name: str, until: datetime
-) -> Attestation:
-    """One attestor's signed decision."""
-    return await workflow.execute_activity_method(
-        Attestor.attest,
-        AttestOrder(deal=deal, outcome=outcome, statements=statements),
-        task_queue=attestor_queue(name),
-        start_to_close_timeout=ATTEST_ATTEMPT,
-        schedule_to_close_timeout=max(until - workflow.now(), ATTEST_ATTEMPT),
-        retry_policy=ATTEST_RETRY,
-        summary=f"{name}: {outcome}?",
-    )
+) -> Attestation | ActivityError:
+    """One attestor's signed decision, or why there is none: returned, because nobody may be waiting for it any more."""
+    try:
+        return await workflow.execute_activity_method(
+            Attestor.attest,
+            AttestOrder(deal=deal, outcome=outcome, statements=statements),
+            task_queue=attestor_queue(name),
+            start_to_close_timeout=ATTEST_ATTEMPT,
+            schedule_to_close_timeout=max(until - workflow.now(), ATTEST_ATTEMPT),
+            retry_policy=ATTEST_RETRY,
+            summary=f"{name}: {outcome}?",
+        )
+    except ActivityError as failed:
+        return failed
 
 
 class NoQuorum(Exception):
@@ -118,17 +121,12 @@ async def certify(
     """Asks all attestors at once and goes on with the first `threshold`. Raises NoQuorum once so many cannot agree."""
     asked = [asyncio.create_task(attest(deal, outcome, statements, name, until)) for name in attestors]
     given: list[Attestation] = []
-    refusals: list[ApplicationError] = []
-    left = len(asked)
-    for answer in workflow.as_completed(asked):
-        try:
-            given.append(await answer)
-        except ActivityError as error:
-            left -= 1
-            if isinstance(error.cause, ApplicationError):
-                refusals.append(error.cause)
+    failed: list[ActivityError] = []
+    for each in workflow.as_completed(asked):
+        answer = await each
+        failed.append(answer) if isinstance(answer, ActivityError) else given.append(answer)
         if len(given) == threshold:
             return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(given))
-        if left < threshold:
+        if len(failed) > len(asked) - threshold:
             break
-    raise NoQuorum(refusals)
+    raise NoQuorum([error.cause for error in failed if isinstance(error.cause, ApplicationError)])

@@ -102,6 +102,7 @@ class Settlement:
 
     async def release(self, certificate: Certificate) -> None:
         """Every leg goes to its payee."""
+        self.reason = ""  # what was refused on the way has been made good
         orders = settlements(self.deal, Outcome.COMMIT)
         for steps in await asyncio.gather(*(release(self.deal, each, certificate) for each in orders)):
             self.note(*steps)

@@ -90,11 +90,29 @@ def _log(fields: Any) -> Log:
 
 @dataclass(frozen=True)
 class Proven:
-    """What a transaction proof shows, if its block is on the chain."""
+    """What a transaction proof shows, if its block is on the chain. `raw` is the signed transaction."""
 
     block: Block
-    transaction: str
+    raw: bytes
     receipt: Receipt
+
+    @property
+    def transaction(self) -> str:
+        """The transaction's hash."""
+        return "0x" + keccak(self.raw).hex()
+
+    @property
+    def call_data(self) -> bytes:
+        """What the transaction carried. Raises BadProof for a type not known here."""
+        fields = trie.decode(self.raw[1:] if _type(self.raw) else self.raw, "transaction")
+        at = _CALL_DATA.get(_type(self.raw), -1)
+        if not isinstance(fields, list) or not 0 <= at < len(fields) or not isinstance(fields[at], bytes):
+            raise BadProof(f"of type {_type(self.raw)} is not known", field="transaction")
+        return bytes(fields[at])
+
+
+_CALL_DATA = {0: 5, 1: 6, 2: 7, 3: 7, 4: 7}
+"""Which field it is in each transaction type."""
 
 
 class TransactionProof(Model):
@@ -115,7 +133,7 @@ class TransactionProof(Model):
         transaction = trie.verify(header.transactions_root, key, [_bytes(node) for node in self.transaction])
         if _type(receipt) != _type(transaction):
             raise BadProof("is of another type than its transaction", field="receipt")
-        return Proven(header.block, "0x" + keccak(transaction).hex(), Receipt.decode(receipt))
+        return Proven(header.block, transaction, Receipt.decode(receipt))
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from sqlmodel import Field, SQLModel, col, select
 
 from connectionchain.errors import ConnectionChainError, InvalidInput, Unavailable
 from connectionchain.evidence import EvidenceRecord
+from connectionchain.export import LoggedRecord
 from connectionchain.tlog import merkle, tiles
 from connectionchain.tlog.checkpoint import Checkpoint
 from connectionchain.tlog.note import Note, Signature, Signer
 from connectionchain.tlog.proof import LogProof, prove
 from connectionchain.tlog.tiles import TilePath
 from ledger.database import Database
-from ledger.evidence import BIG, EvidenceEntry, PendingEntry, event
+from ledger.evidence import BIG, EvidenceEntry, PendingEntry, event, records
 from ledger.tiles import TileStore
 
 BATCH = 4096
@@ -124,6 +125,16 @@ class Log:
     async def prove(self, record: EvidenceRecord, checkpoint: Note) -> LogProof:
         """The proof that `record` is under `checkpoint`. Unavailable if it is not yet."""
         return await self._read(lambda session: self._prove(session, record, checkpoint))
+
+    async def export(self, deal: str) -> tuple[LoggedRecord, ...]:
+        """All records of a deal with their proofs under the newest witnessed checkpoint, in the log's order.
+        Unavailable while one of them is not under it."""
+        async with self._database.read() as session:
+            found = await records(session, deal)
+        checkpoint = await self.checkpoint()
+        if checkpoint is None:
+            raise Unavailable("no checkpoint is witnessed yet", field="evidence", remedy="try again in a second")
+        return tuple([LoggedRecord(record=each, proof=str(await self.prove(each, checkpoint))) for each in found])
 
     async def _behind(self) -> bool:
         async with self._database.read() as session:

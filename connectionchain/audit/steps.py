@@ -1,0 +1,84 @@
+"""Do the records tell of this deal, in an order it allows, from its beginning to its end?"""
+
+from collections.abc import Iterator
+
+from connectionchain.audit.report import Check, Finding, attempt
+from connectionchain.audit.trust import Trust
+from connectionchain.certificate import Outcome
+from connectionchain.escrow import Terms
+from connectionchain.evidence import EvidenceRecord, Kind
+from connectionchain.export import Export
+from connectionchain.tlog.errors import BadProof
+
+Lives = list[tuple[Kind, ...]]
+
+_BY_DECISION = (Kind.RELEASED, Kind.REFUNDED)
+_UNDECIDED: Lives = [(), (Kind.CANCELLED,), (Kind.LOCKED, Kind.RECLAIMED)]
+_LIVES: dict[Outcome | None, Lives] = {
+    Outcome.COMMIT: [(Kind.LOCKED, Kind.RELEASED)],
+    Outcome.ABORT: [*_UNDECIDED, (Kind.LOCKED, Kind.REFUNDED)],
+    None: _UNDECIDED,
+}
+"""What a leg goes through, by the deal's outcome."""
+
+
+def check_deal(export: Export, trust: Trust) -> Iterator[Finding]:
+    """Each record is about a leg of this deal, with its token, amount and escrow id."""
+    for n, each in enumerate(export.records):
+        yield from attempt(Check.DEAL, f"records.{n}", _of_deal, each.record, export, trust)
+
+
+def check_order(export: Export, trust: Trust) -> Iterator[Finding]:
+    """On each chain the records of a leg follow its blocks, and nothing is released before everything is locked."""
+    released = False
+    last: dict[int, tuple[int, int]] = {}
+    for n, each in enumerate(export.records):
+        step = each.record.step
+        place = (step.block.number, step.log_index)
+        if place <= last.get(step.leg, (-1, -1)):
+            what = f"leg {step.leg} was {step.kind} in block {place[0]}, before its earlier record"
+            yield Finding(check=Check.ORDER, where=f"records.{n}", what=what)
+        if step.kind is Kind.LOCKED and released:
+            what = f"leg {step.leg} was locked after another leg was released"
+            yield Finding(check=Check.ORDER, where=f"records.{n}", what=what)
+        last[step.leg] = place
+        released |= step.kind is Kind.RELEASED
+
+
+def check_complete(export: Export, trust: Trust) -> Iterator[Finding]:
+    """Each leg went through what the decision demands: all are released, or none."""
+    outcome = export.certificate.outcome if export.certificate else None
+    basis = f"by the decision to {outcome}" if outcome else "without a decision"
+    for leg in range(len(export.deal.legs)):
+        life = tuple(each.record.step.kind for each in export.records if each.record.step.leg == leg)
+        if life not in _LIVES[outcome]:
+            allowed = " or ".join(map(_told, _LIVES[outcome]))
+            what = f"leg {leg} was {_told(life)}; {basis} it is {allowed}"
+            yield Finding(check=Check.COMPLETE, where="records", what=what)
+    if not export.records:
+        yield Finding(check=Check.COMPLETE, where="records", what="there are none")
+
+
+def _of_deal(record: EvidenceRecord, export: Export, trust: Trust) -> None:
+    deal, step = export.deal, record.step
+    _same("deal", record.deal, deal.id)
+    if step.leg >= len(deal.legs):
+        raise BadProof(f"is {step.leg}, the deal has {len(deal.legs)}", field="leg")
+    leg = deal.legs[step.leg]
+    _same("chain", step.chain, leg.chain)
+    _same("token", record.token, leg.token)
+    _same("amount", record.amount, leg.amount)
+    escrow = trust.escrow(leg.chain)
+    _same("escrow_id", record.escrow_id, Terms.of(deal, leg).id(escrow))
+    certified = export.certificate.attestors if export.certificate and step.kind in _BY_DECISION else ()
+    if not set(record.attestors) <= set(certified):
+        raise BadProof(f"names {', '.join(record.attestors)}, who did not sign the certificate", field="attestors")
+
+
+def _same(field: str, said: object, expected: object) -> None:
+    if said != expected:
+        raise BadProof(f"is {said}, expected {expected}", field=field)
+
+
+def _told(life: tuple[Kind, ...]) -> str:
+    return " and ".join(life) or "never locked"

@@ -1,0 +1,114 @@
+"""The evidence of one deal in one file, which stands on its own: everything a verifier needs except whom to trust.
+
+The file is canonical JSON (RFC 8785) and a newline. `seal` finds accidents only: it proves nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, Self
+
+import rfc8785
+from pydantic import Field, ValidationError, field_validator
+
+from connectionchain.blocks import transaction_proof
+from connectionchain.certificate import Certificate
+from connectionchain.deal import Deal
+from connectionchain.errors import InvalidInput
+from connectionchain.evidence import EvidenceRecord
+from connectionchain.ids import ChainId
+from connectionchain.model import Model, json_of
+from connectionchain.receipts import TransactionProof
+from connectionchain.tlog.errors import BadProof
+
+LARGEST_FILE = 4 * 1024 * 1024
+
+
+class LoggedRecord(Model):
+    """A record and where it is in the log: a c2sp.org/tlog-proof@v1 of its canonical JSON."""
+
+    record: EvidenceRecord
+    proof: str
+
+
+class Anchor(Model):
+    """A transaction whose call data is a checkpoint's text, and the RFC 6962 consistency proof between that checkpoint
+    and the records' one, from the smaller to the larger: the log had this root by the time of that block."""
+
+    transaction: TransactionProof
+    consistency: tuple[str, ...] = ()
+
+
+class Export(Model):
+    """Records in the log's order, and each transaction they name once. `certificate` is None if nobody decided."""
+
+    format: Literal["connectionchain-evidence@v1"] = "connectionchain-evidence@v1"
+    deal: Deal
+    certificate: Certificate | None = None
+    records: tuple[LoggedRecord, ...] = Field(max_length=256)
+    transactions: tuple[TransactionProof, ...] = Field(max_length=256)
+    anchors: tuple[Anchor, ...] = Field(default=(), max_length=64)
+
+    @field_validator("deal")
+    @classmethod
+    def _since_1970(cls, deal: Deal) -> Deal:
+        if deal.expiry.year < 1970:
+            raise ValueError("expires before chains count time")
+        return deal
+
+    def write(self) -> bytes:
+        """The file's content."""
+        content = json_of(self)
+        return rfc8785.dumps(content | {"seal": _seal(content)}) + b"\n"
+
+    @classmethod
+    def read(cls, file: bytes) -> Self:
+        """Raises BadProof unless the file is whole and in its one canonical form. Nothing is verified yet."""
+        if len(file) > LARGEST_FILE:
+            raise BadProof(f"has {len(file)} bytes, more than {LARGEST_FILE}", field="file")
+        try:
+            sealed = _Sealed.model_validate_json(file)
+        except ValidationError as error:
+            problem = InvalidInput.of(error)
+            raise BadProof(problem.message, field=f"file {problem.field}".strip()) from None
+        export = cls.model_validate({name: getattr(sealed, name) for name in cls.model_fields})
+        try:
+            written = export.write()
+        except rfc8785.CanonicalizationError as error:
+            raise BadProof(f"has no canonical form: {error}", field="file") from None
+        if sealed.seal != _seal(json_of(export)):
+            raise BadProof("does not match the content: the file was changed after it was written", field="seal")
+        if written != file:
+            raise BadProof("is not in canonical form (RFC 8785 and one newline)", field="file")
+        return export
+
+
+class _Sealed(Export):
+    seal: str
+
+
+class BlockSource(Protocol):
+    """A node that tells whole blocks; `connectionchain.rpc.Rpc` is one."""
+
+    async def call(self, method: str, *params: Any) -> Any: ...
+
+
+async def transaction_proofs(
+    records: Iterable[EvidenceRecord], nodes: Mapping[ChainId, BlockSource]
+) -> tuple[TransactionProof, ...]:
+    """A proof for each transaction the records name, built from its whole block. Raises BadProof if a node contradicts
+    itself, and what the node raises."""
+    wanted = {(each.step.chain, each.step.block.hash, each.step.transaction): None for each in records}
+    return tuple([await prove(nodes[chain], *where) for where in wanted for chain in [where[0]]])
+
+
+async def prove(node: BlockSource, chain: ChainId, block_hash: str, transaction: str) -> TransactionProof:
+    """The proof of one transaction in the block of this hash."""
+    block = await node.call("eth_getBlockByHash", block_hash, True)
+    receipts: Sequence[Any] | None = await node.call("eth_getBlockReceipts", block_hash)
+    if not block or receipts is None:
+        raise BadProof("is not known to the node", field=f"block {block_hash}")
+    return transaction_proof(chain, block, receipts, transaction)
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return "0x" + hashlib.sha256(rfc8785.dumps(content)).hexdigest()

@@ -17,6 +17,9 @@ SETTLEMENT_MARGIN = timedelta(minutes=1)
 
 LONGEST = timedelta(days=365)
 
+MOST_PARTS = 64
+"""Of a condition: each may cost a timer, and every attestor looks at all of them."""
+
 
 class Leg(Model):
     """One escrowed transfer: `payer` pays `amount` base units of `token` to `payee`, all on the token's chain."""
@@ -87,6 +90,8 @@ class Deal(Model):
     def _consistent(self) -> Self:
         if len(set(self.legs)) != len(self.legs):
             raise ValueError("legs: two legs are identical; add their amounts into one")
+        if len(tuple(parts(self.condition))) > MOST_PARTS:
+            raise ValueError(f"condition: has more than {MOST_PARTS} parts")
         if self.expiry - self.decide_by < SETTLEMENT_MARGIN:
             seconds = int(SETTLEMENT_MARGIN.total_seconds())
             raise ValueError(f"expiry: must be at least {seconds} s after decide_by, to settle in between")

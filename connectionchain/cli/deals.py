@@ -141,7 +141,9 @@ def settle(
     deal: options.DealRef,
     certificate: Annotated[
         Path | None,
-        typer.Option(help="File with the certificate (`deals show --json` writes one): needs no server then."),
+        typer.Option(
+            help="File with the certificate (`deals show --json` writes one). With a DEAL file, no server is asked."
+        ),
     ] = None,
     key_file: options.KeyFile = None,
     network: options.NetworkFile = None,

@@ -7,7 +7,7 @@ from contextlib import suppress
 import typer
 from typer.exceptions import Abort, TyperException
 
-from connectionchain.cli import deals, doctor, evidence, output, pay
+from connectionchain.cli import accounts, deals, doctor, evidence, output, pay, reconcile
 from connectionchain.errors import ConnectionChainError, InvalidInput
 
 INTERRUPTED = 130
@@ -29,6 +29,8 @@ app.add_typer(pay.rates_app, name="rates")
 app.add_typer(deals.app, name="deals")
 app.add_typer(evidence.app, name="evidence")
 app.command()(evidence.reclaim)
+app.add_typer(accounts.app, name="accounts")
+app.command()(reconcile.reconcile)
 app.command()(doctor.doctor)
 
 

@@ -1,8 +1,10 @@
 """Real chains for the client's tests, and locks made on them directly, without any server of ours."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from connectionchain import transactions
 from connectionchain.authorization import sign_erc3009
 from connectionchain.certificate import Attestation, Certificate, Outcome, settlement_typed_data, settlements
+from connectionchain.cli.main import main
 from connectionchain.conditions import Confirmed
 from connectionchain.deal import Cancellable, Deal, Leg
 from connectionchain.escrow import TERMS, Terms, call
@@ -107,3 +110,47 @@ async def bench() -> AsyncIterator[Bench]:
 @pytest.fixture
 def kinds() -> Callable[[Any], list[EventKind]]:
     return lambda entry: [event.kind for event in entry.events]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]:
+    """Runs one command: (exit code, stdout, stderr). In a thread, for it has an event loop of its own."""
+
+    async def run(*arguments: object) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(main, [str(each) for each in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[Network], Path]:
+    """Writes a network file."""
+
+    def write(network: Network) -> Path:
+        file = tmp_path / "network.json"
+        file.write_text(network.model_dump_json())
+        return file
+
+    return write
+
+
+@pytest.fixture
+def chains_only(bench: Bench, written: Callable[[Network], Path]) -> Path:
+    """A network file whose engine is dead."""
+    engine = bench.network.engine.model_copy(update={"address": "127.0.0.1:1"})
+    return written(bench.network.model_copy(update={"engine": engine}))
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a key to a file."""
+
+    def write(key: Any, mode: int = 0o600) -> Path:
+        file = tmp_path / f"{key.address}.key"
+        file.write_text("0x" + key.key.hex().removeprefix("0x") + "\n")
+        file.chmod(mode)
+        return file
+
+    return write

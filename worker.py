@@ -31,6 +31,7 @@ from temporalio.client import (
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
+from activities.accounts import AccountDesk
 from activities.attestor import Attestor
 from activities.driver import Driver
 from activities.facts import Witness
@@ -50,6 +51,7 @@ from connectionchain.rates import TASK_QUEUE as DESK_QUEUE
 from connectionchain.rates import Rate
 from connectionchain.reconciliation import SCHEDULE as RECONCILIATION_SCHEDULE
 from connectionchain.settlement import TASK_QUEUE
+from ledger.accounts import AccountBook
 from ledger.cursors import keep_final, last_final
 from ledger.database import Database
 from ledger.liquidity import LiquidityBook
@@ -222,7 +224,8 @@ async def _attestor(stack: AsyncExitStack, client: Client, network: Network, rol
 
 
 async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: LiquidityRole) -> Worker:
-    book = LiquidityBook(await _database(stack, role.database))
+    database = await _database(stack, role.database)
+    book, accounts = LiquidityBook(database), AccountDesk(AccountBook(database))
     known = {rate.name for rate in await book.rates()}
     for rate in role.rates:
         await (book.replace(rate) if rate.name in known else book.register(rate))
@@ -231,7 +234,10 @@ async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: L
     return Worker(
         client,
         task_queue=DESK_QUEUE,
-        activities=[desk.rates, desk.quote, desk.authorize],
+        activities=[
+            *(desk.rates, desk.quote, desk.authorize),
+            *(accounts.register, accounts.update, accounts.delete, accounts.of),
+        ],
         graceful_shutdown_timeout=DRAIN,
     )
 

@@ -1,10 +1,9 @@
-"""What the liquidity desk remembers (rates, quotes, what it granted), and the account book of the users."""
+"""What the liquidity desk remembers: rates, quotes, and what it granted."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import Field as ModelField
 from sqlalchemy import Dialect, String, Text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeDecorator
@@ -83,7 +82,7 @@ class LiquidityBook:
 
     async def register(self, rate: Rate) -> None:
         """Raises InvalidInput if the name is taken."""
-        await _insert(self.database, _rate_row(rate), "name", f"there is a rate {rate.name} already")
+        await insert(self.database, _rate_row(rate), "name", f"there is a rate {rate.name} already")
 
     async def replace(self, rate: Rate) -> None:
         """New terms under a known name, in use again if it was retired. Raises UnknownName."""
@@ -107,7 +106,7 @@ class LiquidityBook:
         """Raises UnknownName; a retired rate is unknown."""
         rates = {rate.name: rate for rate in await self.rates()}
         if name not in rates:
-            raise _unknown("rate", name, rates)
+            raise unknown("rate", name, rates)
         return rates[name]
 
     async def add_quote(self, quote: Quote) -> None:
@@ -137,7 +136,7 @@ class LiquidityBook:
     async def _row(self, session: AsyncSession, name: str) -> RateRow:
         row = await session.get(RateRow, name, with_for_update=True)
         if row is None:
-            raise _unknown("rate", name, (await session.exec(select(RateRow.name))).all())
+            raise unknown("rate", name, (await session.exec(select(RateRow.name))).all())
         return row
 
     async def _locked_rates(self, session: AsyncSession, deal: Deal) -> list[Rate]:
@@ -185,57 +184,7 @@ def _within(limit: int, before: int, grants: Iterable[Grant], period: str) -> No
         raise PriceRefused(message, field="legs", remedy=f"at most {max(0, limit - before)} more can be sold now")
 
 
-class AccountEntry(Model):
-    """A user's account on some chain: `handle` is the user, `alias` what the user calls the account."""
-
-    handle: str = ModelField(pattern=r"^[-_.a-z0-9]{1,64}$")
-    alias: str = ModelField(min_length=1, max_length=64)
-    account: AccountId
-
-
-class AccountRow(SQLModel, table=True):
-    __tablename__ = "account_book"
-    handle: str = Field(primary_key=True)
-    alias: str = Field(primary_key=True)
-    account: str
-
-
-class AccountBook:
-    """Handle -> CAIP-10 accounts, each with an alias."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-
-    async def register(self, entry: AccountEntry) -> None:
-        """Raises InvalidInput if the user has this alias already."""
-        row = AccountRow(**entry.model_dump())
-        await _insert(self.database, row, "alias", f"{entry.handle} has an account {entry.alias} already")
-
-    async def update(self, entry: AccountEntry) -> None:
-        """Another account under a known alias. Raises UnknownName."""
-        async with self.database.write() as session:
-            (await self._row(session, entry.handle, entry.alias)).account = entry.account
-
-    async def delete(self, handle: str, alias: str) -> None:
-        """Raises UnknownName."""
-        async with self.database.write() as session:
-            await session.delete(await self._row(session, handle, alias))
-
-    async def list(self, handle: str) -> list[AccountEntry]:
-        """The user's accounts by alias; none for an unknown user."""
-        async with self.database.read() as session:
-            rows = await session.exec(select(AccountRow).where(AccountRow.handle == handle).order_by(AccountRow.alias))
-            return [AccountEntry.model_validate(row.model_dump()) for row in rows]
-
-    async def _row(self, session: AsyncSession, handle: str, alias: str) -> AccountRow:
-        row = await session.get(AccountRow, (handle, alias))
-        if row is None:
-            known = await session.exec(select(AccountRow.alias).where(AccountRow.handle == handle))
-            raise _unknown("alias", alias, known.all())
-        return row
-
-
-async def _insert(database: Database, row: SQLModel, field: str, taken: str) -> None:
+async def insert(database: Database, row: SQLModel, field: str, taken: str) -> None:
     try:
         async with database.write() as session:
             session.add(row)
@@ -243,5 +192,5 @@ async def _insert(database: Database, row: SQLModel, field: str, taken: str) -> 
         raise InvalidInput(taken, field=field, remedy="choose another, or change the one there is") from None
 
 
-def _unknown(field: str, name: str, known: Iterable[str]) -> UnknownName:
+def unknown(field: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"there is no {name!r}", field=field, remedy=f"known: {', '.join(sorted(known)) or 'none'}")

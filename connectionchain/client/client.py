@@ -1,6 +1,7 @@
 """The client: quotes, deals, and what the chains tell of them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,9 @@ from eth_account.signers.base import BaseAccount
 from eth_account.signers.local import LocalAccount
 
 from connectionchain import onchain, transactions
+from connectionchain.accounts import HANDLE
 from connectionchain.certificate import Certificate
+from connectionchain.client.accounts import Accounts
 from connectionchain.client.amounts import account, summary
 from connectionchain.client.checks import before_start, finality_seconds
 from connectionchain.client.config import find_network
@@ -24,6 +27,7 @@ from connectionchain.errors import Refused
 from connectionchain.ids import AccountId, ChainId
 from connectionchain.network import Network
 from connectionchain.rates import Quote, Rate, purchase
+from connectionchain.reconciliation import ReconciliationReport
 from connectionchain.settlement import Explanation, LegAuthorization, SettlementStart, State
 
 DECIDE_WITHIN = timedelta(minutes=10)
@@ -42,6 +46,7 @@ class Client:
 
     def __init__(self, network: Network, engine: Engine) -> None:
         self.network, self.engine, self.desk = network, engine, Desk(network, engine)
+        self.accounts = Accounts(engine)
 
     @classmethod
     async def connect(cls, network: Network | Path | str | None = None) -> Self:
@@ -63,8 +68,8 @@ class Client:
     ) -> Deal:
         """Takes a quote: locks the payer's and the desk's money until `payee` confirms or cancels, or the time is up.
 
-        `payee` is a CAIP-10 account, or an address on the chain of the currency received. Raises InvalidInput,
-        TooLate (the quote), PriceRefused, InsufficientFunds.
+        `payee` is a CAIP-10 account, an address on the chain of the currency received, or a user of the account book.
+        Raises InvalidInput, UnknownName (the user), TooLate (the quote), PriceRefused, InsufficientFunds.
         """
         now = datetime.now(UTC).replace(microsecond=0)
         quote.check_open(now)
@@ -76,7 +81,7 @@ class Client:
 
     async def _purchase(self, quote: Quote, key: BaseAccount, payee: str, decide_by: datetime) -> Deal:
         source, target = quote.pay.token.chain, quote.receive.token.chain
-        shop = account(payee if ":" in payee else f"{target}:{payee}", "payee")
+        shop = await self._payee(target, payee)
         finality = await finality_seconds(self.network, (source, target))
         return purchase(
             quote,
@@ -88,6 +93,11 @@ class Client:
             condition=Confirmed(by=shop),
             cancellable=Cancellable(by=(shop,)),
         )
+
+    async def _payee(self, chain: ChainId, who: AccountId | str) -> AccountId:
+        if re.fullmatch(HANDLE, who) and not who.startswith("0x"):
+            return await self.accounts.on(chain, who)
+        return account(who if ":" in who else f"{chain}:{who}", "payee")
 
     async def start(self, deal: Deal, authorizations: Sequence[LegAuthorization] = ()) -> Deal:
         """Starts a deal, or attaches to it if it was started before. Payers may authorise now or later.
@@ -164,6 +174,10 @@ class Client:
     async def record(self, deal: Deal | str) -> onchain.Record:
         """What the chains tell, transaction by transaction (the paper's Figure 4)."""
         return await onchain.record(self.network, deal)
+
+    async def reconcile(self) -> ReconciliationReport:
+        """Compares chains, evidence and workflows now, and puts right what is safe. Takes as long as it takes."""
+        return await self.engine.reconcile([chain.id for chain in self.network.chains.values()])
 
     async def settle(
         self, deal: Deal | str, key: LocalAccount, certificate: Certificate | None = None

@@ -12,12 +12,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from connectionchain import reconciliation
 from connectionchain.client.failures import translated
 from connectionchain.client.listing import DealSummary, memo_deal, search_attributes, summary_of
 from connectionchain.deal import Deal
 from connectionchain.errors import Unavailable, UnknownName
+from connectionchain.ids import ChainId
 from connectionchain.model import Model
 from connectionchain.network import Engine as Address
+from connectionchain.reconciliation import ReconciliationReport
 from connectionchain.settlement import TASK_QUEUE, WORKFLOW, Explanation, SettlementStart
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
@@ -119,6 +122,19 @@ class Engine:
         async for execution in self.temporal.list_workflows(query, limit=limit):
             if found := await summary_of(execution):
                 yield found
+
+    async def reconcile(self, chains: list[ChainId]) -> ReconciliationReport:
+        """One reconciliation at a time: asked twice, both get the same report."""
+        async with translated():
+            handle = await self.temporal.start_workflow(
+                reconciliation.WORKFLOW,
+                chains,
+                id="reconciliation-on-demand",
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                result_type=ReconciliationReport,
+            )
+            return ReconciliationReport.model_validate(await handle.result())
 
     async def ask(self, queue: str, activity: str, *message: Model, result: Any) -> Any:
         """What a standalone activity (one without a workflow) answers."""

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from connectionchain.accounts import AccountEntry
 from connectionchain.deal import Deal, Leg
 from connectionchain.errors import InvalidInput, PriceRefused, UnknownName
 from connectionchain.ids import AccountId, TokenId
 from connectionchain.money import UINT96_MAX
 from connectionchain.rates import Limits, Quote, QuoteRequest, Rate, TokenAmount, offer
+from ledger.accounts import AccountBook
 from ledger.database import Database
-from ledger.liquidity import AccountBook, AccountEntry, Decide, Grant, LiquidityBook
+from ledger.liquidity import Decide, Grant, LiquidityBook
 
 NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -206,10 +208,10 @@ async def test_account_book__register_update_list_delete(database: Database) -> 
     await book.register(AccountEntry(handle="taro", alias="home", account=SHOP))
     moved = AccountEntry(handle="hanako", alias="home", account=FRIEND)
     await book.update(moved)
-    assert await book.list("hanako") == [away, moved]
+    assert await book.of("hanako") == [away, moved]
     await book.delete("hanako", "away")
-    assert await book.list("hanako") == [moved]
-    assert await book.list("nobody") == []
+    assert await book.of("hanako") == [moved]
+    assert await book.of("nobody") == []
 
 
 async def test_account_book__taken_and_unknown_aliases_are_typed(database: Database) -> None:

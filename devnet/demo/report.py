@@ -26,7 +26,7 @@ EPILOGUE = """
 
 
 def purchases(console: Console, stage: Stage, told: tuple[Purchase, ...]) -> None:
-    console.print("\n[bold]Transaction records[/bold], read from the chains (the paper's Figure 4)")
+    console.print("\n[bold]Transaction records[/bold], read from the chains (the paper's Figure 4)", highlight=False)
     for at, purchase in enumerate(told, 1):
         colour = COLOURS.get(purchase.state, "bold red")
         console.print(f"\n{at}  {purchase.title}: [{colour}]{purchase.state}[/]", highlight=False)

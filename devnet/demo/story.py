@@ -60,7 +60,7 @@ async def play(stage: Stage, chapter: Chapter, tell: Tell) -> Purchase:
         tell(chapter, deal, moments[-1], now)
 
     last, answer = await client.explain(deal), chapter.answer
-    note(last, said=f"{_amounts(stage, deal)}, for one signature of Hanako's")
+    note(last, said=f"Hanako signs once: {_amounts(stage, deal)}")
     note(last, state=last.state)
     async for now in client.follow(deal, POLL_SECONDS):
         for what in _news(stage, last, now):

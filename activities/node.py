@@ -1,15 +1,18 @@
 """The connection node of one chain: carries out ledger operations and records their evidence."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+import structlog
 from temporalio import activity
 
 from activities.driver import Driver
 from activities.failures import typed_failures
+from activities.heart import beating
 from activities.orders import GiveBackOrder, LockOrder, ReleaseOrder
 from adapters.base import ChainAdapter, Lock, Reclaim, Refund, Release
 from connectionchain.authorization import OnChain
-from connectionchain.certificate import settlements
+from connectionchain.certificate import Certificate, settlements
 from connectionchain.deal import Deal
 from connectionchain.errors import Rejected
 from connectionchain.escrow import EscrowContract, Status, Terms
@@ -19,6 +22,8 @@ from ledger.outbox import Fate, Outbox
 _WAS_LOCKED = frozenset({Status.LOCKED, Status.RELEASED, Status.REFUNDED, Status.RECLAIMED})
 _RELEASED = frozenset({Status.RELEASED})
 BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
+
+log = structlog.get_logger()
 
 
 class ConnectionNode:
@@ -54,21 +59,21 @@ class ConnectionNode:
     @activity.defn
     @typed_failures
     async def give_back(self, order: GiveBackOrder) -> Step | None:
-        """Returns a leg to its payer and waits until that is final. None if it never came into escrow."""
-        deal, leg = order.deal, order.leg
-        if await self._never_locked(Terms.of(deal, deal.legs[leg])):
+        """Returns a leg to its payer and waits until that is final. None if it never came into escrow.
+        Where a refund is not to be had, the reclaim is, from expiry by chain time on: it is waited for."""
+        terms = Terms.of(order.deal, order.deal.legs[order.leg])
+        if await self._never_locked(terms):
             return None
-        try:
-            return await self._refund(order)
-        except Rejected:
-            if (await self._chain.block("latest")).time < deal.expiry:
-                raise
-        return await self._reclaim(order)  # the time for refunds has passed
+        if order.certificate:
+            try:
+                return await self._refund(order, order.certificate)
+            except Rejected as why:
+                log.warning("no refund, to be reclaimed", deal=order.deal.id, leg=order.leg, why=why.message)
+        await self._expired(terms, order.deal.expiry)
+        return await self._reclaim(order)
 
-    async def _refund(self, order: GiveBackOrder) -> Step:
-        deal, leg, certificate = order.deal, order.leg, order.certificate
-        if certificate is None:
-            raise Rejected("there is no certificate to refund by", field="certificate")
+    async def _refund(self, order: GiveBackOrder, certificate: Certificate) -> Step:
+        deal, leg = order.deal, order.leg
         (settlement,) = (each for each in settlements(deal, certificate.outcome) if each.legs == (leg,))
         terms, name = Terms.of(deal, deal.legs[leg]), f"{deal.id}/{leg}/refund"
         operation = Refund(terms, tuple(certificate.signatures(deal, settlement)))
@@ -79,6 +84,15 @@ class ConnectionNode:
         terms, name = Terms.of(order.deal, order.deal.legs[order.leg]), f"{order.deal.id}/{order.leg}/reclaim"
         await self._driver.drive(name, Reclaim(terms), [terms], BACK)
         return (await self._record(name, order.deal, [order.leg], set(_BACK_KINDS)))[-1]
+
+    async def _expired(self, terms: Terms, expiry: datetime) -> None:
+        """Waits until chain time is `expiry`, or the entry is settled by somebody else before."""
+        async with beating():
+            while True:
+                mark, seen = self._chain.mark, await self._chain.entry(terms, "latest")
+                if seen.status is not Status.LOCKED or seen.block.time >= expiry:
+                    return
+                await self._chain.news([terms], mark)
 
     async def _never_locked(self, terms: Terms) -> bool:
         """No lock in the newest block nor in a final one: the lock operation had ended before this was asked."""

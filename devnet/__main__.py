@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from connectionchain.errors import ConnectionChainError
 from connectionchain.network import Network
 from devnet.binaries import CHECKOUT
 from devnet.ports import Ports
-from devnet.process import stop
 from devnet.record import Record, forget, locked
-from devnet.stack import NETWORK_FILE, Devnet
+from devnet.stack import NETWORK_FILE, Devnet, stop_in_order
 
 CHAINS = 2
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -44,7 +42,7 @@ def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
     with locked(directory):
         record = Record.load(directory)
         running = record.running() if record else {}
-        asyncio.run(stop(running.values()))
+        asyncio.run(stop_in_order(running))
         forget(directory)
     console.print(f"stopped {', '.join(running)}" if running else "nothing was running")
 
@@ -65,7 +63,7 @@ async def _up(directory: Path, wanted: Record) -> None:
     earlier = Record.load(directory)
     running = earlier.running() if earlier else {}
     record = earlier if earlier and running else wanted
-    net = Devnet(directory, record.ports, block_time=record.block_time, lasting=True)
+    net = Devnet(directory, record.ports, block_time=record.block_time, worker=True, lasting=True)
     net.adopt(record)
     complete = all(service.alive for service in net.services)
     try:
@@ -80,14 +78,16 @@ async def _up(directory: Path, wanted: Record) -> None:
 def _print_where(directory: Path, record: Record) -> None:
     """One line per process, its log where it is dead; then the network file."""
     running, where = record.running(), _addresses(directory)
-    table = Table(box=None, show_header=False, pad_edge=False)
     for name, process in record.processes.items():
         alive = name in running
-        state = "[green]running[/green]" if alive else "[red]dead[/red]"
-        table.add_row(name, state, where.get(name, "") if alive else f"its last words are in {process.log}")
-    table.add_row("web UI", "", where["web UI"])
-    table.add_row("network file", "", str(directory / NETWORK_FILE))
-    console.print(table, soft_wrap=True)
+        state = "[green]running[/green]" if alive else "[red]dead   [/red]"
+        _line(name, state, where.get(name, "") if alive else f"its last words are in {process.log}")
+    _line("web UI", "       ", where["web UI"])
+    _line("network", "       ", str(directory / NETWORK_FILE))
+
+
+def _line(name: str, state: str, where: str) -> None:
+    console.print(f"{name:<9} {state}  {where}", soft_wrap=True)
 
 
 def _addresses(directory: Path) -> dict[str, str]:

@@ -4,6 +4,8 @@ Block times below a second are fine: anvil stamps blocks with the wall clock's w
 one timestamp and chain time never runs ahead.
 """
 
+import asyncio
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from connectionchain.network import Chain
 from connectionchain.rpc import Rpc
 from devnet import binaries
 from devnet.ports import HOST
+from devnet.process import POLL_SECONDS
 from devnet.service import Command, Service
 
 NO_ADDRESS = "0x" + "00" * 20
@@ -55,6 +58,18 @@ class Anvil(Service):
         """Moves chain time ahead of the wall clock, for good, and mines a block that shows it."""
         await self._rpc.call("evm_increaseTime", hex(seconds))
         await self.mine()
+
+    async def saved(self) -> None:
+        """Waits until the blocks of now are in the state file, so that even `kill` does not undo them."""
+        head = await self.quantity("eth_blockNumber")
+        while self._saved_head() < head:  # noqa: ASYNC110 - another process writes the file
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _saved_head(self) -> int:
+        try:
+            return int(json.loads(self.state.read_bytes())["best_block_number"])
+        except (FileNotFoundError, ValueError):  # not yet there, or half written
+            return -1
 
     async def answers(self) -> bool:
         try:

@@ -4,7 +4,7 @@ Addresses follow from the bytecode (CREATE2), so they are the same on every mach
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from connectionchain.errors import Rejected
 from connectionchain.escrow import call
 from connectionchain.ids import TokenId
 from connectionchain.network import Attestors, Chain, Finality, Token
-from devnet.accounts import ATTESTORS, THRESHOLD
+from devnet.accounts import ATTESTORS, PEOPLE, THRESHOLD
 from devnet.binaries import CHECKOUT
 from devnet.chains import Anvil
 
@@ -38,6 +38,14 @@ class Currency:
     holders: tuple[str, ...]
     decimals: int = 2
     supply: int = 1_000_000_00
+
+
+def one_currency_each(chains: Sequence[str]) -> list[Currency]:
+    """`A` on chain `a`, `B` on `b`, …: each held by one person who has none of the others, and by the liquidity."""
+    return [
+        Currency(chain.upper(), chain, f"Regional Currency {chain.upper()}", holders=(person, "liquidity"))
+        for chain, person in zip(chains, PEOPLE, strict=False)
+    ]
 
 
 class Deployer:

@@ -9,6 +9,7 @@ import ctypes
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import psutil
 from connectionchain.errors import Unavailable
 
 POLL_SECONDS = 0.02
-GRACE_SECONDS = 10
+GRACE_SECONDS = 20  # more than a worker takes to finish what it is at
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -39,9 +40,12 @@ class Child:
     @property
     def alive(self) -> bool:
         try:
-            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+            self.process.wait(0)  # also lets the system forget it, if it is ours and has ended
+        except psutil.TimeoutExpired:
+            return self.process.is_running()
         except psutil.NoSuchProcess:
             return False
+        return False
 
     def last_words(self, lines: int = 5) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
@@ -67,11 +71,11 @@ def spawn(
 
 async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], timeout: float = 60) -> None:
     """Polls `ready`; raises Unavailable with the log's last lines as soon as the child has died."""
-    deadline = asyncio.get_running_loop().time() + timeout
+    deadline = time.monotonic() + timeout
     while not await ready():
         if not child.alive:
             raise _failed(child, "ended while starting")
-        if asyncio.get_running_loop().time() > deadline:
+        if time.monotonic() > deadline:
             raise _failed(child, f"did not answer within {timeout:g} s")
         await asyncio.sleep(POLL_SECONDS)
 
@@ -87,13 +91,16 @@ async def kill(children: Iterable[Child]) -> None:
 
 
 async def _end(children: Iterable[Child], number: signal.Signals, patience: float) -> list[Child]:
-    """Signals all; returns those that are still there after `patience` seconds."""
-    ending = list(children)
-    for child in ending:
+    """Signals all; returns those that are still alive after `patience` seconds."""
+    left = list(children)
+    for child in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.process.send_signal(number)
-    await asyncio.to_thread(psutil.wait_procs, [child.process for child in ending], timeout=patience)
-    return [child for child in ending if child.alive]
+    deadline = time.monotonic() + patience
+    while left and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_SECONDS)
+        left = [child for child in left if child.alive]
+    return left
 
 
 def _die_with_parent() -> None:

@@ -13,6 +13,7 @@ from connectionchain.rates import Commission, Limits, Rate, base_ratio
 from devnet.accounts import ATTESTORS
 from worker import AttestorRole, LiquidityRole, NodeRole, Settings
 
+SETTINGS_FILE = "worker.json"
 WORTH = "1.25"
 """Whole units of the next currency that one of a currency buys, in the demo."""
 
@@ -37,7 +38,7 @@ def worker_settings(network: Network, network_file: Path, directory: Path, keys:
             rates=tuple(demo_rates(network, keys["liquidity"].address)),
         ),
     )
-    path = directory / "worker.json"
+    path = directory / SETTINGS_FILE
     path.write_text(settings.model_dump_json(indent=2) + "\n")
     return path
 

@@ -3,35 +3,36 @@
 import asyncio
 import string
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
 from connectionchain.ids import ChainId
 from connectionchain.network import Chain, Engine, Network, Token
-from devnet.accounts import PEOPLE, demo_accounts
+from devnet.accounts import demo_accounts
 from devnet.chains import Anvil
-from devnet.deploy import Currency, Deployer, attestors
+from devnet.deploy import Currency, Deployer, attestors, one_currency_each
 from devnet.ports import Ports
-from devnet.process import stop
+from devnet.process import Child, stop
 from devnet.record import Record
 from devnet.service import Service
+from devnet.settings import SETTINGS_FILE, worker_settings
 from devnet.temporal import NAMESPACE, TemporalServer
+from devnet.work import WorkerProcess
 
 FIRST_CHAIN_ID = 31337
 NETWORK_FILE = "connectionchain.json"
+WORKER = "worker"
 AUTOMINE_POLL_SECONDS = 0.1
 
 Report = Callable[[str], None]
 
 
-def one_currency_each(chains: Sequence[str]) -> list[Currency]:
-    """`A` on chain `a`, `B` on `b`, …: each held by one person who has none of the others, and by the liquidity."""
-    return [
-        Currency(chain.upper(), chain, f"Regional Currency {chain.upper()}", holders=(person, "liquidity"))
-        for chain, person in zip(chains, PEOPLE, strict=False)
-    ]
+async def stop_in_order(children: Mapping[str, Child]) -> None:
+    """The worker first, so that it can finish what it is at; then what it works with."""
+    await stop(child for name, child in children.items() if name == WORKER)
+    await stop(child for name, child in children.items() if name != WORKER)
 
 
 class Devnet:
@@ -49,6 +50,7 @@ class Devnet:
         *,
         block_time: float | None,
         currencies: Sequence[Currency] | None = None,
+        worker: bool = False,
         lasting: bool = False,
     ) -> None:
         names = tuple(string.ascii_lowercase[: len(ports.chains)])
@@ -61,6 +63,7 @@ class Devnet:
             name: self._chain(name, FIRST_CHAIN_ID + at, ports.chains[at], block_time, lasting)
             for at, name in enumerate(names)
         }
+        self.worker = self._worker(lasting) if worker else None
 
     @classmethod
     @asynccontextmanager
@@ -69,14 +72,17 @@ class Devnet:
         chains: int = 2,
         block_time: float | None = None,
         ui: bool = False,
+        worker: bool = False,
         currencies: Sequence[Currency] | None = None,
+        report: Report = lambda _line: None,
     ) -> AsyncIterator[Self]:
         """A devnet on free ports that is gone afterwards, Temporal in memory. Without `block_time` each transaction
-        makes a block, and nothing becomes final unless `mine` is called."""
+        makes a block, and nothing becomes final unless `mine` is called. `worker` starts the worker process too."""
         with tempfile.TemporaryDirectory(prefix="connectionchain-") as directory:
-            net = cls(Path(directory), Ports.free(chains, ui), block_time=block_time, currencies=currencies)
+            ports = Ports.free(chains, ui)
+            net = cls(Path(directory), ports, block_time=block_time, currencies=currencies, worker=worker)
             try:
-                await net.start()
+                await net.start(report)
                 yield net
             finally:
                 await net.stop()
@@ -87,7 +93,7 @@ class Devnet:
 
     @property
     def services(self) -> list[Service]:
-        return [self.temporal, *self.chains.values()]
+        return [self.temporal, *self.chains.values(), *([self.worker] if self.worker else [])]
 
     def chain(self, name: str) -> Anvil:
         return self.chains[name]
@@ -106,32 +112,40 @@ class Devnet:
 
         If that fails, what was started is stopped again. Raises Unavailable.
         """
-        idle = [service for service in self.services if not service.alive]
-        self._write_down()
+        before = {service.name for service in self.services if service.alive}
         try:
-            await self._start(idle, report)
+            await self._start([self.temporal, *self.chains.values()], report)
+            report("deploying what is missing of the escrow and the currencies")
+            self.network = await self._deploy()
+            self.network_file.write_text(self.network.model_dump_json(indent=2) + "\n")
+            if self.worker:
+                self.worker.network = self.network
+                worker_settings(self.network, self.network_file, self.directory, self.keys)
+                await self._start([self.worker], report)
         except BaseException:
-            await stop(service.child for service in idle if service.child)
+            await stop_in_order({name: child for name, child in self._children.items() if name not in before})
             raise
 
-    async def _start(self, idle: list[Service], report: Report) -> None:
-        for service in idle:
-            report(f"starting {service.name}")
-            service.spawn()
+    async def _start(self, services: Sequence[Service], report: Report) -> None:
+        for service in services:
+            if not service.alive:
+                report(f"starting {service.name}")
+                service.spawn()
             self._write_down()
-        await asyncio.gather(*(service.ready() for service in self.services))
-        report("deploying the escrow and the currencies")
-        self.network = await self._deploy()
-        self.network_file.write_text(self.network.model_dump_json(indent=2) + "\n")
+        await asyncio.gather(*(service.ready() for service in services))
+
+    @property
+    def _children(self) -> dict[str, Child]:
+        return {service.name: service.child for service in self.services if service.child}
 
     def _write_down(self) -> None:
-        self.record = self.record.having(service.child for service in self.services if service.child)
+        self.record = self.record.having(self._children.values())
         self.record.save(self.directory)
 
     async def stop(self) -> None:
         """Ends every process and waits for it."""
         await self.close()
-        await stop(service.child for service in self.services if service.child)
+        await stop_in_order(self._children)
 
     async def close(self) -> None:
         """Closes our connections; the processes are left alone."""
@@ -161,6 +175,10 @@ class Devnet:
             database=self.directory / "temporal.db" if lasting else None,
             outlive=lasting,
         )
+
+    def _worker(self, lasting: bool) -> WorkerProcess:
+        log, settings = self.directory / "worker.log", self.directory / SETTINGS_FILE
+        return WorkerProcess(name=WORKER, log=log, settings=settings, outlive=lasting)
 
     def _chain(self, name: str, id_: int, port: int, block_time: float | None, lasting: bool) -> Anvil:
         return Anvil(

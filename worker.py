@@ -9,7 +9,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,7 @@ from ledger.cursors import keep_final, last_final
 from ledger.database import Database
 from ledger.liquidity import LiquidityBook
 from ledger.outbox import Outbox
+from ledger.store import check_mark, mark_of
 from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
 
@@ -156,6 +157,7 @@ async def _node(stack: AsyncExitStack, client: Client, network: Network, setting
     incidents = IncidentDesk(client, database)
     chain = EvmAdapter(config, load_key(role.key_file), FeePolicy(cap=role.fee_cap), incidents.report)
     stack.push_async_callback(chain.close)
+    await _check(chain, chain.block("latest"))
     await stack.enter_async_context(chain.follower.running(await last_final(database, chain.chain)))
     await stack.enter_async_context(_keeping_cursor(chain, database))
     outbox = Outbox(database, chain.chain, chain.account)
@@ -213,14 +215,34 @@ async def _attestor(stack: AsyncExitStack, client: Client, network: Network, rol
         view = EvmView(_with_rpc(chain, role.rpc.get(name)))
         stack.push_async_callback(view.close)
         views[chain.id] = view
-    witness = Witness(views, lambda: datetime.now(UTC))
-    attestor = Attestor(load_key(role.key_file), network, witness, await _database(stack, role.database))
+    key, database = load_key(role.key_file), await _database(stack, role.database)
+    check_mark(await mark_of(database), role.key_file.with_name(f"{role.key_file.name}.store"))
+    for view in views.values():
+        await _check(view, _knows_attestor(view, key.address))
+    attestor = Attestor(key, network, Witness(views, lambda: datetime.now(UTC)), database)
     return Worker(
         client,
         task_queue=attestor_queue(role.name),
         activities=[attestor.attest],
         graceful_shutdown_timeout=DRAIN,
     )
+
+
+async def _check(view: EvmView, question: Awaitable[object]) -> None:
+    """Refuses to start on a wrong chain, escrow or key. A chain that does not answer now is no reason not to."""
+    try:
+        await question
+    except Unavailable as error:
+        structlog.get_logger().warning("chain not checked", chain=view.chain, error=str(error))
+
+
+async def _knows_attestor(view: EvmView, address: str) -> None:
+    if not await view.uint(view.escrow.address, "isAttestor(address)", address):
+        raise InvalidInput(
+            f"the escrow on {view.chain} does not know attestor {address}",
+            field="key_file",
+            remedy="give the attestor's own key, or have the attestor set changed",
+        )
 
 
 async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: LiquidityRole) -> Worker:

@@ -125,7 +125,7 @@ class Engine:
 
     async def reconcile(self, chains: list[ChainId]) -> ReconciliationReport:
         """One reconciliation at a time: asked twice, both get the same report."""
-        async with translated():
+        async with translated(patience=None):
             handle = await self.temporal.start_workflow(
                 reconciliation.WORKFLOW,
                 chains,

@@ -13,8 +13,7 @@ from connectionchain.errors import ConnectionChainError
 from connectionchain.network import Network
 from devnet.binaries import CHECKOUT
 from devnet.ports import Ports
-from devnet.record import Record, forget, locked
-from devnet.stack import NETWORK_FILE, Devnet, stop_in_order
+from devnet.record import NETWORK_FILE, Record, forget, locked, stop_in_order
 
 CHAINS = 2
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -60,6 +59,8 @@ def status(directory: Directory = DEFAULT_DIRECTORY) -> None:
 
 
 async def _up(directory: Path, wanted: Record) -> None:
+    from devnet.stack import Devnet  # with all of the worker: seconds on a slow machine, which only `up` has to spend
+
     earlier = Record.load(directory)
     running = earlier.running() if earlier else {}
     record = earlier if earlier and running else wanted

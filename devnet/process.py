@@ -69,7 +69,7 @@ def spawn(
     return Child(name, process, log)
 
 
-async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], timeout: float = 60) -> None:
+async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], timeout: float = 120) -> None:
     """Polls `ready`; raises Unavailable with the log's last lines as soon as the child has died."""
     deadline = time.monotonic() + timeout
     while not await ready():

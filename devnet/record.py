@@ -1,7 +1,7 @@
 """What a lasting devnet writes down, so that later commands find its processes and ports again."""
 
 import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -12,8 +12,10 @@ from pydantic import Field
 from connectionchain.errors import Unavailable
 from connectionchain.model import Model
 from devnet.ports import Ports
-from devnet.process import Child
+from devnet.process import Child, stop
 
+NETWORK_FILE = "connectionchain.json"
+WORKER = "worker"
 START_TOLERANCE_SECONDS = 2  # the kernel counts from a boot time that clock corrections move
 
 
@@ -57,6 +59,12 @@ class Record(Model):
     def running(self) -> dict[str, Child]:
         found = {name: recorded.find(name) for name, recorded in self.processes.items()}
         return {name: child for name, child in found.items() if child}
+
+
+async def stop_in_order(children: Mapping[str, Child]) -> None:
+    """The worker first, so that it can finish what it is at; then what it works with."""
+    await stop(child for name, child in children.items() if name == WORKER)
+    await stop(child for name, child in children.items() if name != WORKER)
 
 
 def forget(directory: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import string
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -14,25 +14,17 @@ from devnet.accounts import demo_accounts
 from devnet.chains import Anvil
 from devnet.deploy import Currency, Deployer, attestors, one_currency_each
 from devnet.ports import Ports
-from devnet.process import Child, stop
-from devnet.record import Record
+from devnet.process import Child
+from devnet.record import NETWORK_FILE, WORKER, Record, stop_in_order
 from devnet.service import Service
 from devnet.settings import SETTINGS_FILE, worker_settings
 from devnet.temporal import NAMESPACE, TemporalServer
 from devnet.work import WorkerProcess
 
 FIRST_CHAIN_ID = 31337
-NETWORK_FILE = "connectionchain.json"
-WORKER = "worker"
 AUTOMINE_POLL_SECONDS = 0.1
 
 Report = Callable[[str], None]
-
-
-async def stop_in_order(children: Mapping[str, Child]) -> None:
-    """The worker first, so that it can finish what it is at; then what it works with."""
-    await stop(child for name, child in children.items() if name == WORKER)
-    await stop(child for name, child in children.items() if name != WORKER)
 
 
 class Devnet:

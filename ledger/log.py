@@ -161,7 +161,7 @@ class Log:
         if fresh:
             columns = enumerate(fresh, head.size)
             rows = [{"position": n, "event": row.event, "deal": row.deal, "body": row.body} for n, row in columns]
-            session.execute(insert(EvidenceEntry), rows)
+            session.connection().execute(_INSERT, rows)
             head.root = store.grow(head.size, [merkle.leaf_hash(row.body.encode()) for row in fresh])
             head.size += len(fresh)
         session.execute(delete(PendingEntry).where(col(PendingEntry.id).in_([row.id for row in taken])))
@@ -197,7 +197,13 @@ class Log:
                 field=f"{record.step.transaction} log {record.step.log_index}",
                 remedy="try again in a second",
             )
-        return prove(position, size, TileStore(session).tree, checkpoint)
+        store = TileStore(session)
+        store.fetch(position, size)
+        return prove(position, size, store.tree, checkpoint)
+
+
+# The table, not the class: a whole batch at once, without objects in between.
+_INSERT = insert(EvidenceEntry.__table__)  # type: ignore[attr-defined]
 
 
 def _pending(limit: int) -> Any:

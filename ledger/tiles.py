@@ -5,7 +5,7 @@ One row per tile, the growing ones too: a tile only ever grows at its end, so ev
 
 from typing import Any
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import Column, LargeBinary, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlmodel import Field, SQLModel, select
@@ -34,6 +34,14 @@ class TileStore:
     @property
     def tree(self) -> merkle.Nodes:
         return tiles.nodes(self.read)
+
+    def fetch(self, position: int, size: int) -> None:
+        """Reads what an inclusion proof needs in one query: the tiles above the leaf and along the right edge."""
+        levels = range(0, 64, 8)
+        keys = {(level // 8, at >> level + 8) for level in levels for at in (position, size - 1) if size >> level}
+        wanted = tuple_(Tile.level, Tile.index).in_(keys)
+        for level, index, hashes in self._session.execute(select(Tile.level, Tile.index, Tile.hashes).where(wanted)):
+            self._read[level, index] = hashes
 
     def read(self, level: int, index: int) -> bytes:
         """A tile's hashes as far as there are any."""

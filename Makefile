@@ -52,9 +52,10 @@ down: .venv/ready ## end what `make up` started; its state is kept
 bench: setup ## measure
 	$(BIN)/python -m bench $(ARGS)
 
-lock: pyproject.toml .venv/ready ## pin the newest allowed dependencies
-	$(BIN)/uv pip compile pyproject.toml --group service --group devnet --group dev \
-	  --generate-hashes --universal --no-header --quiet -o requirements.lock
+lock: .venv/ready ## pin what pyproject.toml asks for; ARGS=--upgrade for the newest
+	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
+	.venv/lock/bin/uv pip compile pyproject.toml --group service --group devnet --group dev \
+	  --generate-hashes --universal --no-header --quiet -o requirements.lock $(ARGS)
 
 # ---- what `setup` does; a stamp file is newer than what it was made from
 

@@ -1,0 +1,116 @@
+"""Several nodes of one chain: whoever fails, lags, lies or babbles is set aside by name, and another one answers."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from adapters.evm.pool import MOST_BLOCKS_BEHIND, Pool
+from connectionchain.errors import InvalidInput, Unavailable
+from tests.chaos import troubles
+from tests.chaos.proxy import Call, Proxy, plain
+
+
+@pytest.fixture
+async def proxy(stack) -> AsyncIterator[Proxy]:
+    upstreams = {name: chain.rpc[0] for name, chain in stack.network.chains.items()}
+    async with Proxy(upstreams).running() as running:
+        yield running
+
+
+@pytest.fixture
+async def pool(stack, proxy) -> AsyncIterator[Pool]:
+    """Two ways to chain a: `first` is preferred."""
+    urls = (proxy.url("first/a"), proxy.url("second/a"))
+    pool = Pool(stack.network.chains["a"].model_copy(update={"rpc": urls}))
+    yield pool
+    await pool.close()
+
+
+def asked(proxy: Proxy, route: str, method: str) -> int:
+    return proxy.calls[route, method]
+
+
+async def test_pool__prefers_the_first_and_leaves_the_other_alone(pool, proxy) -> None:
+    for _ in range(3):
+        assert await pool.eth("get_block_number") > 0
+    assert asked(proxy, "first/a", "eth_blockNumber") >= 3
+    assert sum(count for (route, _), count in proxy.calls.items() if route == "second/a") == 0
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(troubles.ServerError(random.Random(1)), id="5xx"),
+        pytest.param(troubles.Garbage(random.Random(1)), id="garbage"),
+        pytest.param(troubles.Drop(random.Random(1)), id="hangs up"),
+    ],
+)
+async def test_pool__another_answers_and_the_broken_one_rests(pool, proxy, trouble) -> None:
+    with proxy.troubled(["first/a"], trouble):
+        assert await pool.eth("get_block_number") > 0
+        tried = sum(count for (route, _), count in proxy.calls.items() if route == "first/a")
+        assert await pool.eth("get_block_number") > 0
+        assert sum(count for (route, _), count in proxy.calls.items() if route == "first/a") == tried
+    first, second = pool.endpoints
+    assert first.reason
+    assert first.resting_until > 0
+    assert not second.reason
+
+
+async def test_pool__a_rested_node_is_asked_again(pool, proxy) -> None:
+    with proxy.troubled(["first/a"], troubles.ServerError(random.Random(1))):
+        await pool.eth("get_block_number")
+    pool.endpoints[0].resting_until = 0  # its rest is over
+    before = asked(proxy, "first/a", "eth_blockNumber")
+    await pool.eth("get_block_number")
+    assert asked(proxy, "first/a", "eth_blockNumber") > before
+    assert pool.endpoints[0].failures == 0
+
+
+async def test_pool__all_broken_names_each(pool, proxy) -> None:
+    broken = proxy.troubled(["first/a", "second/a"], troubles.ServerError(random.Random(1)))
+    with broken, pytest.raises(Unavailable) as error:
+        await pool.eth("get_block_number")
+    assert proxy.url("first/a") in str(error.value)
+    assert proxy.url("second/a") in str(error.value)
+
+
+async def test_pool__rests_grow_up_to_a_limit(pool) -> None:
+    endpoint = pool.endpoints[0]
+    for _ in range(20):
+        endpoint.set_aside("broken")
+    assert endpoint.failures == 20
+    endpoint.works()
+    assert (endpoint.failures, endpoint.resting_until, endpoint.reason) == (0, 0, "")
+
+
+async def test_pool__a_node_of_another_chain_is_set_aside_not_believed(stack, proxy) -> None:
+    urls = (proxy.url("liar/b"), proxy.url("second/a"))
+    pool = Pool(stack.network.chains["a"].model_copy(update={"rpc": urls}))
+    assert await pool.eth("get_code", pool.chain.escrow_address) != b""
+    assert "is of chain 31338, not 31337" in pool.endpoints[0].reason
+    await pool.close()
+
+
+async def test_pool__only_nodes_of_another_chain_is_a_mistake_not_an_outage(stack, proxy) -> None:
+    pool = Pool(stack.network.chains["a"].model_copy(update={"rpc": (proxy.url("liar/b"),)}))
+    with pytest.raises(InvalidInput, match="is of chain 31338"):
+        await pool.eth("get_block_number")
+    await pool.close()
+
+
+async def test_pool__a_node_far_behind_is_set_aside(pool, proxy) -> None:
+    number = await pool.eth("get_block_number")
+
+    async def behind(proxy: Proxy, call: Call) -> web.Response:
+        if call.method == "eth_blockNumber":
+            return web.json_response({"jsonrpc": "2.0", "id": call.body["id"], "result": "0x1"})
+        return await plain(proxy, call)
+
+    pool.saw_head(number + MOST_BLOCKS_BEHIND)
+    pool.endpoints[0].identified = False
+    with proxy.troubled(["first/a"], behind):
+        assert await pool.eth("get_block_number") >= number
+    assert "blocks behind" in pool.endpoints[0].reason

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from activities.heart import beating
-from adapters.base import Broadcast, ChainAdapter, Location, Operation, Plan, Prepared
-from connectionchain.errors import Rejected
+from adapters.base import Broadcast, ChainAdapter, Location, Lock, Operation, Plan, Prepared
+from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Status, Terms
 from ledger.outbox import Fate, Outbox, OutboxTransaction, Sign, Signed
 
@@ -70,12 +70,21 @@ class Driver:
         if not attempts:
             try:
                 plan = await self._chain.plan(operation)
-            except Rejected:
+            except Rejected as why:
                 if await self._none_missing(entries, goal):
                     return  # somebody else was faster
+                if not isinstance(operation, Lock):
+                    await self._check_all_known(entries, why)
                 raise
             attempts = await self._outbox.claim(name, await self._chain.sequence(), plan.content, self._sign(plan))
         await self._deliver(name, attempts)
+
+    async def _check_all_known(self, entries: Sequence[Terms], why: Rejected) -> None:
+        """What is decided was locked for good: a node that does not know the lock is behind, and its word no verdict.
+        Raises Unavailable."""
+        for terms in entries:
+            if (await self._chain.entry(terms, "latest")).status is Status.NONE:
+                raise Unavailable(f"the node does not know of the lock: {why.message}", field="rpc") from why
 
     async def _deliver(self, name: str, attempts: list[OutboxTransaction]) -> None:
         """Sends the stored bytes again until one attempt is located; gives up what was reverted or displaced."""

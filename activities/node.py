@@ -14,7 +14,7 @@ from adapters.base import ChainAdapter, Lock, Reclaim, Refund, Release
 from connectionchain.authorization import OnChain
 from connectionchain.certificate import Certificate, settlements
 from connectionchain.deal import Deal
-from connectionchain.errors import Rejected
+from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import EscrowContract, Status, Terms
 from connectionchain.evidence import EvidenceRecord, Kind, Step
 from ledger.outbox import Fate, Outbox
@@ -58,12 +58,10 @@ class ConnectionNode:
 
     @activity.defn
     @typed_failures
-    async def give_back(self, order: GiveBackOrder) -> Step | None:
-        """Returns a leg to its payer and waits until that is final. None if it never came into escrow.
-        Where a refund is not to be had, the reclaim is, from expiry by chain time on: it is waited for."""
+    async def give_back(self, order: GiveBackOrder) -> Step:
+        """Returns a leg that was locked to its payer and waits until that is final. Unavailable while the node does
+        not know of the lock. Where a refund is not to be had, the reclaim is, from expiry by chain time on."""
         terms = Terms.of(order.deal, order.deal.legs[order.leg])
-        if await self._never_locked(terms):
-            return None
         if order.certificate:
             try:
                 return await self._refund(order, order.certificate)
@@ -94,21 +92,19 @@ class ConnectionNode:
                     return
                 await self._chain.news([terms], mark)
 
-    async def _never_locked(self, terms: Terms) -> bool:
-        """No lock in the newest block nor in a final one: the lock operation had ended before this was asked."""
-        statuses = [(await self._chain.entry(terms, depth)).status for depth in ("final", "latest")]
-        return all(status is Status.NONE for status in statuses)
-
     async def _record(
         self, name: str, deal: Deal, legs: Sequence[int], kinds: set[Kind], attestors: tuple[str, ...] = ()
     ) -> list[Step]:
-        """Marks the operation final and appends its evidence, in one database transaction."""
+        """Marks the operation final and appends its evidence, in one database transaction. Unavailable if the node
+        asked now is behind the one that showed it final."""
         records = [
             self._evidence(deal, step, attestors if step.kind in _DECIDED else ())
             for leg in legs
             for step in await self._chain.history(Terms.of(deal, deal.legs[leg]), leg)
             if step.kind in kinds
         ]
+        if {record.step.leg for record in records} != set(legs):
+            raise Unavailable("the node does not show the final events yet", field="rpc")
         await self._outbox.finish(name, Fate.FINAL, records)
         return [record.step for record in records]
 

@@ -1,7 +1,9 @@
 """What extended smart contracts are written with: orders to connection nodes and attestors, with named policies."""
 
 import asyncio
+from collections.abc import Awaitable, Iterable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -24,6 +26,8 @@ with workflow.unsafe.imports_passed_through():
     from connectionchain.errors import AlreadyDecided
     from connectionchain.evidence import Step
     from connectionchain.statements import Statement
+
+T = TypeVar("T")
 
 DEAL_STATE = SearchAttributeKey.for_keyword("DealState")
 
@@ -65,8 +69,8 @@ async def release(deal: Deal, settlement: Settlement, certificate: Certificate) 
     )
 
 
-async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> Step | None:
-    """The leg's asset is back with its payer, finally; None if it never left him."""
+async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> Step:
+    """The asset of a leg that was locked is back with its payer, finally."""
     return await workflow.execute_activity_method(
         ConnectionNode.give_back,
         GiveBackOrder(deal=deal, leg=leg, certificate=certificate),
@@ -76,6 +80,15 @@ async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> St
         retry_policy=LEDGER_RETRY,
         summary=f"give back leg {leg} on {deal.legs[leg].chain}",
     )
+
+
+async def all_ended(work: Iterable[Awaitable[T]]) -> list[T]:
+    """The results in order. The first failure is raised only once all have ended: no leg is abandoned for another's."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 async def attest(
@@ -99,10 +112,12 @@ async def attest(
 class NoQuorum(Exception):
     """Too few attestors agree. `refusals` say why, by error type; an attestor that did not answer says nothing."""
 
-    def __init__(self, refusals: list[ApplicationError]) -> None:
-        told = dict.fromkeys(each.message for each in refusals)
-        super().__init__("attestors refuse: " + "; ".join(told) if told else "too few attestors answered in time")
-        self.refusals = refusals
+    def __init__(self, failed: list[ActivityError]) -> None:
+        self.refusals = [error.cause for error in failed if isinstance(error.cause, ApplicationError)]
+        told = list(dict.fromkeys(each.message for each in self.refusals))
+        if silent := len(failed) - len(self.refusals):
+            told.append(f"{silent} did not answer in time")
+        super().__init__("too few attestors agree: " + "; ".join(told))
 
     @property
     def decided_otherwise(self) -> bool:
@@ -129,4 +144,4 @@ async def certify(
             return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(given))
         if len(failed) > len(asked) - threshold:
             break
-    raise NoQuorum([error.cause for error in failed if isinstance(error.cause, ApplicationError)])
+    raise NoQuorum(failed)

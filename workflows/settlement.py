@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from connectionchain.statements import Statement
     from workflows import words
     from workflows.entitlement import may_authorize, may_cancel, may_confirm, refusals
-    from workflows.kit import DEAL_STATE, NoQuorum, certify, give_back, lock, release
+    from workflows.kit import DEAL_STATE, NoQuorum, all_ended, certify, give_back, lock, release
 
 
 @workflow.defn(name=WORKFLOW)
@@ -104,13 +104,13 @@ class Settlement:
         """Every leg goes to its payee."""
         self.reason = ""  # what was refused on the way has been made good
         orders = settlements(self.deal, Outcome.COMMIT)
-        for steps in await asyncio.gather(*(release(self.deal, each, certificate) for each in orders)):
+        for steps in await all_ended(release(self.deal, each, certificate) for each in orders):
             self.note(*steps)
 
     async def give_back(self) -> None:
         """Every leg that came into escrow goes back to its payer: by decision, or without one by expiry."""
         self.become(State.ABORTING)
-        await asyncio.gather(*(self.give_leg_back(n) for n in self.locks))
+        await all_ended(self.give_leg_back(n) for n in self.locks)
 
     # ----------------------------------------------------------------------------------------- their details
 
@@ -130,8 +130,7 @@ class Settlement:
             await self.locks[leg]
         except ActivityError:
             return
-        if step := await give_back(self.deal, leg, self.certificate):
-            self.note(step)
+        self.note(await give_back(self.deal, leg, self.certificate))
 
     async def certify(self, outcome: Outcome) -> Certificate:
         statements = tuple(self.confirmations) if outcome is Outcome.COMMIT else self.cancellations

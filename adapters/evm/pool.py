@@ -55,13 +55,14 @@ class Pool:
 
     chain: Chain
     endpoints: list[Endpoint] = field(init=False)
+    _has_answered: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.endpoints = [Endpoint(url, _web3(url)) for url in self.chain.rpc]
 
     async def eth(self, method: str, *arguments: Any) -> Any:
-        """Calls `web3.eth.<method>` on the first node that answers. Raises Rejected for a revert, InvalidInput if
-        every node is of another chain, Unavailable if none answers."""
+        """Calls `web3.eth.<method>` on the first node that answers. Raises Rejected for a revert, Unavailable if none
+        answers, InvalidInput if none ever did because all are of another chain."""
         return await self._ask(lambda web3: getattr(web3.eth, method)(*arguments))
 
     async def tip(self) -> int:
@@ -95,8 +96,9 @@ class Pool:
                 endpoint.set_aside(f"{type(error).__name__}: {error}")
             else:
                 endpoint.works()
+                self._has_answered = True
                 return answer
-        if wrong and all(endpoint.reason == wrong.message for endpoint in self.endpoints):
+        if wrong and not self._has_answered and all(endpoint.reason == wrong.message for endpoint in self.endpoints):
             raise wrong
         raise Unavailable(
             "; ".join(f"{each.url}: {each.reason}" for each in self.endpoints), field="rpc", remedy="check the nodes"

@@ -207,7 +207,9 @@ async def test_release__with_too_few_or_wrong_signatures_is_rejected(scene, own)
 async def test_give_back__of_what_was_never_locked(scene, own) -> None:
     _hanako, _shop, deal, _order = await drafted(scene)
     abort = certificate(scene, deal, Outcome.ABORT)
-    assert await own.node.give_back(GiveBackOrder(deal=deal, leg=0, certificate=abort)) is None
+    with pytest.raises(ApplicationError, match="does not know of the lock") as unknown:
+        await own.node.give_back(GiveBackOrder(deal=deal, leg=0, certificate=abort))
+    assert not unknown.value.non_retryable  # a node that is behind: the deal only gives back what was locked for good
     assert await own.evidence(deal) == []
     assert await own.transactions() == []
 

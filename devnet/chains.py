@@ -29,6 +29,7 @@ class Anvil(Service):
     id: ChainId
     port: int
     state: Path
+    host: str = HOST
     block_time: float | None = None
     _rpc: Rpc = field(init=False)
 
@@ -37,7 +38,7 @@ class Anvil(Service):
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def close(self) -> None:
         """Closes our connection; the process is left alone."""
@@ -81,7 +82,7 @@ class Anvil(Service):
         return (self.port,)
 
     def command(self) -> Command:
-        command: Command = [binaries.anvil(), "--host", HOST, "--port", str(self.port), "--silent"]
+        command: Command = [binaries.anvil(), "--host", self.host, "--port", str(self.port), "--silent"]
         command += ["--chain-id", self.id.reference, "--slots-in-an-epoch", "1"]
         if self.block_time is not None:
             command += ["--block-time", f"{self.block_time:g}"]

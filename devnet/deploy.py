@@ -3,6 +3,7 @@
 Addresses follow from the bytecode (CREATE2), so they are the same on every machine and every run.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from eth_utils.crypto import keccak
 from connectionchain.errors import Rejected
 from connectionchain.escrow import call
 from connectionchain.ids import TokenId
-from connectionchain.network import Attestors, Chain, Finality, Token
+from connectionchain.network import Attestors, Chain, Engine, Finality, Network, Token
 from devnet.accounts import ATTESTORS, PEOPLE, THRESHOLD
 from devnet.binaries import CHECKOUT
 from devnet.chains import Anvil
@@ -26,6 +27,7 @@ ROTATION_DELAY_SECONDS = 24 * 3600
 GAS_LIMIT = 6_000_000
 RICH = 10_000 * 10**18
 BLOCKS_TO_FINAL = 2
+AUTOMINE_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,24 @@ class Deployer:
     async def _ever_received(self, token: str, holder: str) -> bool:
         topics = ["0x" + keccak(text="Transfer(address,address,uint256)").hex(), None, _word(holder)]
         return bool(await self.chain.call("eth_getLogs", {"address": token, "fromBlock": "0x0", "topics": topics}))
+
+
+async def deploy_network(
+    engine: Engine, chains: Mapping[str, Anvil], accounts: Mapping[str, LocalAccount], currencies: Sequence[Currency]
+) -> Network:
+    """Deploys to every chain what is missing there; the network as a client needs it."""
+
+    async def to(name: str, chain: Anvil) -> tuple[Chain, dict[str, Token]]:
+        block_time = chain.block_time or AUTOMINE_POLL_SECONDS
+        return await Deployer(chain, accounts).deploy(block_time, [each for each in currencies if each.chain == name])
+
+    deployed = await asyncio.gather(*(to(name, chain) for name, chain in chains.items()))
+    return Network(
+        engine=engine,
+        chains={name: chain for name, (chain, _) in zip(chains, deployed, strict=True)},
+        tokens={symbol: token for _, tokens in deployed for symbol, token in tokens.items()},
+        attestors=attestors(accounts),
+    )
 
 
 def attestors(accounts: Mapping[str, LocalAccount]) -> Attestors:

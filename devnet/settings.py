@@ -20,7 +20,7 @@ WORTH = "1.25"
 
 def worker_settings(network: Network, network_file: Path, directory: Path, keys: Mapping[str, LocalAccount]) -> Path:
     """Writes keys and settings into `directory`; the settings' path."""
-    files = {label: _key_file(directory / "keys", label, key) for label, key in keys.items()}
+    files = {label: key_file(directory / "keys", label, key) for label, key in keys.items()}
     settings = Settings(
         network=network_file,
         contracts=True,
@@ -70,7 +70,7 @@ def _rate(name: str, source: Token, target: Token, worth: str, liquidity: str) -
     )
 
 
-def _key_file(directory: Path, label: str, key: LocalAccount) -> Path:
+def key_file(directory: Path, label: str, key: LocalAccount) -> Path:
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / label
     path.touch(mode=0o600)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from connectionchain.ids import ChainId
-from connectionchain.network import Chain, Engine, Network, Token
+from connectionchain.network import Engine, Network
 from devnet.accounts import demo_accounts
 from devnet.chains import Anvil
-from devnet.deploy import Currency, Deployer, attestors, one_currency_each
+from devnet.deploy import Currency, Deployer, deploy_network, one_currency_each
 from devnet.ports import Ports
 from devnet.process import Child
 from devnet.record import NETWORK_FILE, WORKER, Record, stop_in_order
@@ -22,7 +22,6 @@ from devnet.temporal import NAMESPACE, TemporalServer
 from devnet.work import WorkerProcess
 
 FIRST_CHAIN_ID = 31337
-AUTOMINE_POLL_SECONDS = 0.1
 
 Report = Callable[[str], None]
 
@@ -145,18 +144,8 @@ class Devnet:
             await chain.close()
 
     async def _deploy(self) -> Network:
-        deployed = await asyncio.gather(*(self._deploy_to(name) for name in self.chains))
-        return Network(
-            engine=Engine(address=self.temporal.address, namespace=NAMESPACE, ui=self.temporal.ui),
-            chains={name: chain for name, (chain, _) in zip(self.chains, deployed, strict=True)},
-            tokens={symbol: token for _, tokens in deployed for symbol, token in tokens.items()},
-            attestors=attestors(self.keys),
-        )
-
-    async def _deploy_to(self, name: str) -> tuple[Chain, dict[str, Token]]:
-        block_time = self.chains[name].block_time or AUTOMINE_POLL_SECONDS
-        currencies = [each for each in self.currencies if each.chain == name]
-        return await self.deployer(name).deploy(block_time, currencies)
+        engine = Engine(address=self.temporal.address, namespace=NAMESPACE, ui=self.temporal.ui)
+        return await deploy_network(engine, self.chains, self.keys, self.currencies)
 
     def _temporal(self, ports: Ports, lasting: bool) -> TemporalServer:
         return TemporalServer(

@@ -24,8 +24,8 @@ INTERRUPTED = 130
 
 async def run(console: Console) -> Result:
     end_in_order_on_sigterm()
-    with console.status("starting Temporal, two chains and the worker") as status:
-        async with stage() as built:
+    with console.status("starting") as status:
+        async with stage(status.update) as built:
             status.stop()
             console.print(report.PROLOGUE, highlight=False)
             return await purchases(console, built)

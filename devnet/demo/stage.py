@@ -1,47 +1,18 @@
 """Where the demo plays: a devnet of its own with two chains, and the worker as a process beside it."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from connectionchain.certificate import Certificate
 from connectionchain.client import Client
 from connectionchain.evidence import Kind
 from connectionchain.network import Network
-from connectionchain.rates import TASK_QUEUE as LAST_QUEUE
-from devnet.binaries import CHECKOUT
-from devnet.service import Command, Service
-from devnet.settings import worker_settings
-from devnet.stack import Devnet
+from devnet.stack import Devnet, Report
 
 BLOCK_TIME = 1.0
-
-
-@dataclass(kw_only=True)
-class Worker(Service):
-    """`worker.py` in every role; it answers once it polls the queue it takes up last."""
-
-    settings: Path
-    client: Client
-
-    def command(self) -> Command:
-        return [sys.executable, CHECKOUT / "worker.py", self.settings]
-
-    async def answers(self) -> bool:
-        temporal = self.client.engine.temporal
-        request = DescribeTaskQueueRequest(
-            namespace=temporal.namespace,
-            task_queue=TaskQueue(name=LAST_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-        )
-        return bool((await temporal.workflow_service.describe_task_queue(request)).pollers)
 
 
 @dataclass(frozen=True)
@@ -76,14 +47,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(report: Report) -> AsyncIterator[Stage]:
     """Set up on free ports; taken down with every process when the block ends, however it ends."""
-    async with Devnet.temporary(chains=2, block_time=BLOCK_TIME) as net:
-        settings = worker_settings(net.network, net.network_file, net.directory, net.keys)
-        client = await Client.connect(net.network)
-        worker = Worker(name="worker", log=net.directory / "worker.log", settings=settings, client=client)
-        try:
-            await worker.start()
-            yield Stage(net.network, client, net.keys)
-        finally:
-            await worker.stop()
+    async with Devnet.temporary(chains=2, block_time=BLOCK_TIME, worker=True, report=report) as net:
+        yield Stage(net.network, await Client.connect(net.network), net.keys)

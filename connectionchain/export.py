@@ -4,7 +4,7 @@ The file is canonical JSON (RFC 8785) and a newline. `seal` finds accidents only
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
 
 import rfc8785
@@ -14,7 +14,7 @@ from connectionchain.blocks import transaction_proof
 from connectionchain.certificate import Certificate
 from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
-from connectionchain.evidence import EvidenceRecord
+from connectionchain.evidence import EvidenceRecord, Kind
 from connectionchain.ids import ChainId
 from connectionchain.model import Model, json_of
 from connectionchain.receipts import TransactionProof
@@ -55,6 +55,10 @@ class Export(Model):
             raise ValueError("expires before chains count time")
         return deal
 
+    @property
+    def standing(self) -> list[tuple[int, EvidenceRecord]]:
+        return standing([each.record for each in self.records])
+
     def write(self) -> bytes:
         """The file's content."""
         content = json_of(self)
@@ -92,12 +96,19 @@ class BlockSource(Protocol):
     async def call(self, method: str, *params: Any) -> Any: ...
 
 
+def standing(records: Sequence[EvidenceRecord]) -> list[tuple[int, EvidenceRecord]]:
+    """The records, with their places, that no later one calls displaced: their blocks are still said to be final."""
+    gone = {_place(each) for each in records if each.step.kind is Kind.DISPLACED}
+    return [(n, each) for n, each in enumerate(records) if _place(each) not in gone]
+
+
 async def transaction_proofs(
-    records: Iterable[EvidenceRecord], nodes: Mapping[ChainId, BlockSource]
+    records: Sequence[EvidenceRecord], nodes: Mapping[ChainId, BlockSource]
 ) -> tuple[TransactionProof, ...]:
-    """A proof for each transaction the records name, built from its whole block. Raises BadProof if a node contradicts
-    itself, and what the node raises."""
-    wanted = {(each.step.chain, each.step.block.hash, each.step.transaction): None for each in records}
+    """A proof for each transaction that the standing records name, built from its whole block. Raises BadProof if a
+    node contradicts itself, and what the node raises."""
+    steps = [each.step for _, each in standing(records)]
+    wanted = {(step.chain, step.block.hash, step.transaction): None for step in steps}
     return tuple([await prove(nodes[chain], *where) for where in wanted for chain in [where[0]]])
 
 
@@ -108,6 +119,11 @@ async def prove(node: BlockSource, chain: ChainId, block_hash: str, transaction:
     if not block or receipts is None:
         raise BadProof("is not known to the node", field=f"block {block_hash}")
     return transaction_proof(chain, block, receipts, transaction)
+
+
+def _place(record: EvidenceRecord) -> tuple[ChainId, str, str, int]:
+    step = record.step
+    return step.chain, step.block.hash, step.transaction, step.log_index
 
 
 def _seal(content: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ class EvidenceEntry(SQLModel, table=True):
 def event(record: EvidenceRecord) -> bytes:
     """Names the chain event a record is about: told twice, it is logged once."""
     step = record.step
-    fact = "displaced" if step.kind is Kind.DISPLACED else step.block.hash
+    fact = f"{step.block.hash} {step.kind is Kind.DISPLACED}"
     return hashlib.sha256(f"{step.chain} {step.transaction} {step.log_index} {fact}".encode()).digest()
 
 

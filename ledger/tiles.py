@@ -5,10 +5,10 @@ One row per tile, the growing ones too: a tile only ever grows at its end, so ev
 
 from typing import Any
 
-from sqlalchemy import Column, LargeBinary, tuple_
+from sqlalchemy import Column, LargeBinary, and_, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, SQLModel, col, select
 
 from connectionchain.tlog import merkle, tiles
 from ledger.evidence import BIG
@@ -39,7 +39,8 @@ class TileStore:
         """Reads what an inclusion proof needs in one query: the tiles above the leaf and along the right edge."""
         levels = range(0, 64, 8)
         keys = {(level // 8, at >> level + 8) for level in levels for at in (position, size - 1) if size >> level}
-        wanted = tuple_(Tile.level, Tile.index).in_(keys)
+        # Not `(level, index) IN …`, for which SQLite reads the whole table.
+        wanted = or_(*(and_(col(Tile.level) == level, col(Tile.index) == index) for level, index in keys))
         for level, index, hashes in self._session.execute(select(Tile.level, Tile.index, Tile.hashes).where(wanted)):
             self._read[level, index] = hashes
 

@@ -15,8 +15,8 @@ Known = Mapping[tuple[str, str], Proven]
 
 
 def check_transactions(export: Export, trust: Trust) -> Iterator[Finding]:
-    """Every transaction is proven under its header; every record's is there and in the block the record names; the
-    escrow's event in its receipt is the record's."""
+    """Every transaction is proven under its header; every standing record's is there, in the block the record names,
+    and the escrow's event in its receipt is the record's."""
     proven: dict[tuple[str, str], Proven] = {}
     for n, each in enumerate(export.transactions):
         try:
@@ -28,8 +28,8 @@ def check_transactions(export: Export, trust: Trust) -> Iterator[Finding]:
             yield Finding(check=Check.TRANSACTION, where=f"transactions.{n}", what="is there twice")
         proven[each.chain, shown.transaction] = shown
     yield from _unused(export, proven)
-    for n, logged in enumerate(export.records):
-        yield from _check_record(f"records.{n}", logged.record, export.deal, proven, trust)
+    for n, record in export.standing:
+        yield from _check_record(f"records.{n}", record, export.deal, proven, trust)
 
 
 def _check_record(where: str, record: EvidenceRecord, deal: Deal, known: Known, trust: Trust) -> list[Finding]:
@@ -69,7 +69,7 @@ def _same_terms(record: EvidenceRecord, event: EscrowEvent, deal: Deal) -> None:
 
 
 def _unused(export: Export, proven: Known) -> Iterator[Finding]:
-    named = {(each.record.step.chain, each.record.step.transaction) for each in export.records}
+    named = {(record.step.chain, record.step.transaction) for _, record in export.standing}
     for chain, transaction in proven.keys() - named:
         what = f"{transaction} of {chain} belongs to no record"
         yield Finding(check=Check.TRANSACTION, where="transactions", what=what)

@@ -54,9 +54,9 @@ def _digests(attestation: Attestation, deal: Deal, trust: Trust) -> list[TypedDa
 
 
 def _needless(export: Export) -> Iterator[Finding]:
-    for n, each in enumerate(export.records):
-        if each.record.step.kind in (Kind.RELEASED, Kind.REFUNDED):
-            yield _finding("certificate", f"is missing, but records.{n} is {each.record.step.kind} by decision")
+    for n, record in export.standing:
+        if record.step.kind in (Kind.RELEASED, Kind.REFUNDED):
+            yield _finding("certificate", f"is missing, but records.{n} is {record.step.kind} by decision")
 
 
 def _finding(where: str, what: str) -> Finding:

@@ -32,8 +32,8 @@ def check_order(export: Export, trust: Trust) -> Iterator[Finding]:
     """On each chain the records of a leg follow its blocks, and nothing is released before everything is locked."""
     released = False
     last: dict[int, tuple[int, int]] = {}
-    for n, each in enumerate(export.records):
-        step = each.record.step
+    for n, record in export.standing:
+        step = record.step
         place = (step.block.number, step.log_index)
         if place <= last.get(step.leg, (-1, -1)):
             what = f"leg {step.leg} was {step.kind} in block {place[0]}, before its earlier record"
@@ -50,7 +50,7 @@ def check_complete(export: Export, trust: Trust) -> Iterator[Finding]:
     outcome = export.certificate.outcome if export.certificate else None
     basis = f"by the decision to {outcome}" if outcome else "without a decision"
     for leg in range(len(export.deal.legs)):
-        life = tuple(each.record.step.kind for each in export.records if each.record.step.leg == leg)
+        life = tuple(record.step.kind for _, record in export.standing if record.step.leg == leg)
         if life not in _LIVES[outcome]:
             allowed = " or ".join(map(_told, _LIVES[outcome]))
             what = f"leg {leg} was {_told(life)}; {basis} it is {allowed}"

@@ -410,6 +410,29 @@ def test_verify__attack_is_refused_with_its_reason(kit: Kit, attack: str) -> Non
     assert [finding for finding in report.findings if finding.check is check and words in finding.what], report
 
 
+async def test_verify__a_displaced_step_no_longer_counts(kit: Kit) -> None:
+    """The chain replaced a final block and took the transaction up again in another: evidence keeps both facts."""
+    first = kit.settled.records[0].record
+    other = first.step.block.model_copy(update={"hash": "0x" + "dd" * 32})
+    before = first.model_copy(update={"step": first.step.model_copy(update={"block": other})})
+    displaced = before.model_copy(update={"step": before.step.model_copy(update={"kind": Kind.DISPLACED})})
+    later = [each.record for each in kit.settled.records]
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite+aiosqlite:///{folder}/log.db")
+        await database.create()
+        log = Log(database, LOG)
+        await log.create()
+        for story, fine in (([before], False), ([displaced, *later], True)):
+            async with database.write() as session:
+                await evidence.extend(session, story)
+            note = await log.advance()
+            assert note
+            await log.add_cosignatures(note, [each.cosign(note.text, 1_800_000_000) for each in COSIGNERS])
+            shown = kit.settled.model_copy(update={"records": await log.export(kit.settled.deal.id)})
+            assert verify(shown.write(), kit.trust).ok is fine
+        await database.close()
+
+
 def test_verify__foreign_deals_records_are_refused(kit: Kit) -> None:
     mixed = kit.settled.model_copy(update={"deal": kit.refunded.deal})
     assert checks(verify(mixed.write(), kit.trust)) >= {Check.DEAL, Check.CERTIFICATE, Check.EVENT}

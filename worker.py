@@ -28,8 +28,9 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleUpdate,
 )
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.accounts import AccountDesk
 from activities.attestor import Attestor
@@ -59,6 +60,9 @@ from ledger.outbox import Outbox
 from ledger.store import check_mark, mark_of
 from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
+
+DEPLOYMENT = "connectionchain"
+"""The name under which the engine knows the builds of the contracts' workers."""
 
 DRAIN = timedelta(seconds=10)
 """On SIGTERM running activities get so long; what does not finish is taken up by the next worker."""
@@ -102,6 +106,7 @@ class Settings(Model):
 
     network: Path
     contracts: bool = False
+    build_id: str | None = Field(default=None, description="see docs/operations/upgrades.md; unversioned without it")
     reconcile_minutes: int = Field(default=10, ge=1)
     nodes: tuple[NodeRole, ...] = ()
     database: str | None = Field(default=None, description="outbox and evidence of the connection nodes")
@@ -125,11 +130,7 @@ async def service(settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         client = await _connect(network)
         workers = [
-            *(
-                [Worker(client, task_queue=TASK_QUEUE, workflows=[Settlement, Reconciliation])]
-                if settings.contracts
-                else []
-            ),
+            *([_contracts(client, settings)] if settings.contracts else []),
             *[await _node(stack, client, network, settings, role) for role in settings.nodes],
             *[await _attestor(stack, client, network, role) for role in settings.attestors],
             *([await _desk(stack, client, network, settings.liquidity)] if settings.liquidity else []),
@@ -140,6 +141,24 @@ async def service(settings: Settings) -> AsyncIterator[None]:
             await stack.enter_async_context(each)
             structlog.get_logger().info("working", queue=each.task_queue)
         yield
+
+
+def _contracts(client: Client, settings: Settings) -> Worker:
+    """The extended smart contracts. With a build id running deals move on to the build that is made current."""
+    version = WorkerDeploymentVersion(DEPLOYMENT, settings.build_id or "")
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[Settlement, Reconciliation],
+        deployment_config=WorkerDeploymentConfig(
+            version=version,
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+        )
+        if settings.build_id
+        else None,
+        graceful_shutdown_timeout=DRAIN,
+    )
 
 
 async def _connect(network: Network) -> Client:

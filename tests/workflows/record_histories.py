@@ -1,0 +1,97 @@
+"""Records the golden histories that test_replay.py replays: `pytest tests/workflows/record_histories.py` (70 s).
+
+To be run when a change is meant to change what new deals do; deals on their way must replay, so old histories stay
+(`workflow.patched`). One history for each way a deal can end.
+"""
+
+import asyncio
+from pathlib import Path
+
+from connectionchain import Cancellable, Confirmed, Deal, State
+from connectionchain.statements import signed
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+async def test_record(scene) -> None:
+    hanako, shop, bank = await scene.person("A"), await scene.person(), await scene.person("B")
+    shops, client = scene.account("B", shop), scene.stack.client
+
+    def deal(**terms) -> Deal:
+        legs = scene.leg("A", hanako, bank), scene.leg("B", bank, shop)
+        usual = {"condition": Confirmed(by=shops), "cancellable": Cancellable(by=(shops,))}
+        return scene.deal(*legs, **usual | terms)
+
+    async def settled() -> Deal:
+        started = deal()
+        await scene.start(started, hanako)
+        await client.authorize(started, bank)
+        await scene.reaches(started, State.LOCKED)
+        await client.confirm(started, shop)
+        return started
+
+    async def cancelled() -> Deal:
+        started = deal()
+        await scene.start(started, hanako, bank)
+        await scene.reaches(started, State.LOCKED)
+        await client.cancel(started, shop)
+        return started
+
+    async def late() -> Deal:
+        started = deal(within=6)
+        await scene.start(started, hanako, bank)
+        return started
+
+    async def unlockable() -> Deal:
+        poor = await scene.person()
+        started = scene.deal(scene.leg("A", hanako, bank), scene.leg("B", poor, shop))
+        await scene.start(started, hanako, poor)
+        return started
+
+    async def expired() -> Deal:
+        started = deal(within=2)
+        await scene.start(started, hanako)
+        return started
+
+    async def reclaimed() -> Deal:
+        started = deal(within=7, settle=60)
+        await scene.start(started, hanako, bank, attestors=("alice", "dead", "dead-too"))
+        await scene.reaches(started, State.LOCKED)
+        await client.confirm(started, shop)
+        return started
+
+    async def forged_then_true() -> Deal:
+        started = deal()
+        handle = await scene.start(started, hanako, bank)
+        await scene.reaches(started, State.LOCKED)
+        forged = signed("confirmation", started.id, shops, bank)
+        await handle.signal("confirm", forged)
+        await scene.until(started, lambda now: now.state is State.LOCKED and now.reason)
+        await client.confirm(started, shop)
+        return started
+
+    async def engine_cancelled() -> Deal:
+        started = deal(condition=Confirmed(), cancellable=Cancellable(operator=True))
+        handle = await scene.start(started, hanako, bank)
+        await scene.reaches(started, State.LOCKED)
+        await handle.cancel()
+        return started
+
+    async def record(live, ends: State) -> None:
+        started = await live()
+        result = await client.result(started, 150)
+        assert result.state is ends, live.__name__
+        history = await scene.handle(started).fetch_history()
+        HISTORIES.mkdir(exist_ok=True)
+        (HISTORIES / f"{live.__name__}.json").write_text(history.to_json() + "\n")
+
+    await asyncio.gather(
+        record(settled, State.SETTLED),
+        record(cancelled, State.REFUNDED),
+        record(late, State.REFUNDED),
+        record(unlockable, State.REFUNDED),
+        record(expired, State.EXPIRED),
+        record(reclaimed, State.RECLAIMED),
+        record(forged_then_true, State.SETTLED),
+        record(engine_cancelled, State.REFUNDED),
+    )

@@ -20,11 +20,12 @@ _WEIGHTS = (40, 20, 15, 15, 10)
 EXPECTED = {
     SETTLE: {State.SETTLED},
     THREE_PARTY: {State.SETTLED},
-    CANCEL: {State.REFUNDED},
+    CANCEL: {State.REFUNDED, State.EXPIRED},
     TIME_OUT: {State.REFUNDED, State.EXPIRED},
     RECLAIM: {State.RECLAIMED, State.REFUNDED, State.EXPIRED},
 }
-"""How a deal of each kind may end. The storm is shorter than the time it has, so faults are no excuse."""
+"""How a deal of each kind may end: Expired if it was over before it began to lock. A deal to be settled has more time
+than the storm, so faults are no excuse."""
 
 AMPLE = timedelta(hours=1)
 SHORT = timedelta(seconds=20)

@@ -1,6 +1,7 @@
 """What can go wrong, one small class a kind: `strike` makes it happen, and returns when it is over and mended."""
 
 import asyncio
+import contextlib
 import importlib.util
 import random
 import sqlite3
@@ -12,12 +13,14 @@ from typing import ClassVar
 import psutil
 import psycopg
 
+from connectionchain.errors import Unavailable
 from devnet.service import Service
 from tests.chaos import troubles
 from tests.chaos.proxy import Passing, Trouble
 from tests.chaos.world import FINAL_DEPTH, Worker, World
 
 GWEI = 10**9
+MOST_RESTARTS = 30
 SPIKE, NORMAL = 450 * GWEI, GWEI
 
 
@@ -50,7 +53,15 @@ class Fault:
             await service.kill()
             self.struck()
             await asyncio.sleep(down)
-            await service.start()
+            await self.restart(service)
+
+    async def restart(self, service: Service) -> None:
+        """As a supervisor would: again, as long as it refuses to start because of what else is broken."""
+        for _ in range(MOST_RESTARTS):
+            with contextlib.suppress(Unavailable):
+                return await service.start()
+            await asyncio.sleep(1)
+        await service.start()
 
 
 class KillWorker(Fault):
@@ -156,7 +167,7 @@ class DiskFull(Fault):
             if service.alive:
                 process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
             else:
-                await service.start()
+                await self.restart(service)
 
 
 class ClockSkew(Fault):

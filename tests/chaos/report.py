@@ -1,7 +1,7 @@
 """A storm in a table for people and as JSON for programs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from tests.chaos.storm import Aftermath
 
 
 def figures(
-    seed: int, after: Aftermath, found: Sequence[Violation], resumes: Sequence[float], ledger: str
+    seed: int, after: Aftermath, found: Sequence[Violation], resumes: Mapping[str, Sequence[float]], ledger: str
 ) -> dict[str, Any]:
     """Everything measured. `resume_s` counts from a fault's end to the next completed step of a deal it affected."""
     outcomes = {each.deal.id: end if isinstance(end, str) else str(end.state) for each, end in _ends(after)}
@@ -25,20 +25,30 @@ def figures(
             (each.script.kind, _short(outcomes[each.deal.id])) for each in after.played
         ),
         "faults": len(after.struck),
-        "faults_by_kind": {each.kind: _of_kind(after, each.kind) for each in FAULTS},
+        "faults_by_kind": {
+            each.kind: _of_kind(after, each.kind) | {"resume_s": _resume(resumes.get(each.kind, []))} for each in FAULTS
+        },
         "faults_by_moment": _nested((s.strike.moment.verb, s.strike.moment.point) for s in after.struck),
         "violations": [vars(each) for each in found],
-        "resume_s": {"count": len(resumes), "p50": _quantile(resumes, 0.5), "p99": _quantile(resumes, 0.99)},
+        "resume_s": _resume(sorted(seconds for each in resumes.values() for seconds in each)),
         "wall_s": round(after.seconds, 1),
     }
 
 
 def show(report: dict[str, Any], console: Console) -> None:
     faults = Table(
-        "fault", "struck", "at its moment", "failed", title=f"{report['faults']} faults, seed {report['seed']}"
+        "fault",
+        "struck",
+        "at its moment",
+        "failed",
+        "resume p50 s",
+        "p99 s",
+        title=f"{report['faults']} faults, seed {report['seed']}",
     )
     for kind, counts in report["faults_by_kind"].items():
-        faults.add_row(kind, *(str(counts[name]) for name in ("struck", "prompted", "failed")))
+        shown = [counts[name] for name in ("struck", "prompted", "failed")]
+        shown += [counts["resume_s"][part] or "" for part in ("p50", "p99")]
+        faults.add_row(kind, *map(str, shown))
     console.print(faults)
     moments = Table("transition", "moment", "faults")
     for verb, points in report["faults_by_moment"].items():
@@ -63,6 +73,10 @@ def _of_kind(after: Aftermath, kind: str) -> dict[str, int]:
         "prompted": sum(each.prompted for each in own),
         "failed": sum(bool(each.failure) for each in own),
     }
+
+
+def _resume(ascending: Sequence[float]) -> dict[str, float | int | None]:
+    return {"count": len(ascending), "p50": _quantile(ascending, 0.5), "p99": _quantile(ascending, 0.99)}
 
 
 def _ends(after: Aftermath) -> Any:

@@ -26,8 +26,8 @@ class Work:
     done: float
 
 
-async def resume_times(world: World, after: Aftermath) -> list[float]:
-    """Seconds, for every pair of a fault and a deal it affected, ascending."""
+async def resume_times(world: World, after: Aftermath) -> dict[str, list[float]]:
+    """Seconds by kind of fault, for every pair of a fault and a deal it affected, ascending."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def of(deal: str) -> list[Work]:
@@ -35,12 +35,11 @@ async def resume_times(world: World, after: Aftermath) -> list[float]:
             return await _works(world, deal)
 
     works = await asyncio.gather(*(of(each.deal.id) for each in after.played))
-    return sorted(
-        seconds
-        for struck in after.struck
-        for deal in works
-        for seconds in _after(deal, struck.ended, _queues(world, struck))
-    )
+    found: dict[str, list[float]] = {}
+    for struck in after.struck:
+        seconds = [each for deal in works for each in _after(deal, struck.ended, _queues(world, struck))]
+        found[struck.strike.kind] = sorted(found.get(struck.strike.kind, []) + seconds)
+    return found
 
 
 def _after(works: Sequence[Work], ended: float, queues: set[str]) -> Iterator[float]:

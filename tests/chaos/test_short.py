@@ -1,0 +1,40 @@
+"""The short form of `make chaos`: a handful of deals, each main class of fault once, and no promise broken."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos.deals import CANCEL, SETTLE, THREE_PARTY, TIME_OUT
+from tests.chaos.faults import (
+    DatabaseLoss,
+    KillAttestor,
+    KillChain,
+    KillEngine,
+    KillWorker,
+    ReorgDropping,
+    RpcDrops,
+)
+from tests.chaos.run import Options, run
+
+SHORT = Options(
+    deals=8,
+    faults=7,
+    seed=3,
+    gap=1.5,
+    patience=60.0,
+    kinds=tuple(
+        each.kind for each in (KillWorker, KillAttestor, KillEngine, KillChain, ReorgDropping, DatabaseLoss, RpcDrops)
+    ),
+    deal_kinds=(SETTLE, CANCEL, THREE_PARTY, TIME_OUT),
+    verbs=("lock", "release", "refund"),  # a reclaim needs more time than this test has
+)
+
+
+async def test_short__no_promise_broken(tmp_path: Path) -> None:
+    report = await run(tmp_path, SHORT, Console())
+    assert report["violations"] == []
+    assert report["faults"] == SHORT.faults
+    struck = {kind: counts for kind, counts in report["faults_by_kind"].items() if counts["struck"]}
+    assert set(struck) == set(SHORT.kinds)
+    assert all(counts["failed"] == 0 for counts in struck.values())
+    assert sum(n for outcomes in report["deals_by_kind_and_outcome"].values() for n in outcomes.values()) == SHORT.deals

@@ -5,45 +5,29 @@ write into it). Rounding: the side that is computed moves by less than one base 
 him: what he receives is rounded down, what he pays is rounded up. Whatever buys or costs nothing is refused.
 """
 
-import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from fractions import Fraction
 from math import ceil, floor
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from connectionchain.conditions import Condition
 from connectionchain.deal import Cancellable, Deal, Leg
 from connectionchain.errors import InvalidInput, PriceRefused, TooLate
 from connectionchain.ids import AccountId, TokenId
 from connectionchain.model import Model, Time, rfc3339
-from connectionchain.money import UINT96_MAX, Amount, AmountOrZero
+from connectionchain.money import UINT96_MAX, Amount, AmountOrZero, Exact, exact
 from connectionchain.settlement import LegAuthorization
 
 TASK_QUEUE = "liquidity"
 
 
-def _exact(value: Any) -> Fraction:
-    if isinstance(value, Fraction):
-        return value
-    match = (
-        re.fullmatch(r"([0-9]{1,99})(?:\.([0-9]{1,99})|/([1-9][0-9]{0,98}))?", value) if type(value) is str else None
-    )
-    if type(value) is not int and not match:
-        raise ValueError(f"{value!r} is not an exact number: write it as text, such as 3/2 or 1.5")
-    return Fraction(value)
-
-
-Exact = Annotated[Fraction, BeforeValidator(_exact), PlainSerializer(str, return_type=str, when_used="json")]
-"""A rational number; travels as text, `p/q` in lowest terms."""
-
-
 def base_ratio(whole: str, source_decimals: int, target_decimals: int) -> Fraction:
     """`"1.5"` whole target units for one whole source unit, as a ratio of base units. ValueError if not exact."""
-    return _exact(whole) * Fraction(10) ** (target_decimals - source_decimals)
+    return exact(whole) * Fraction(10) ** (target_decimals - source_decimals)
 
 
 class Commission(Model):

@@ -4,13 +4,13 @@ What the chain says decides what is done next, so a retry, a second worker or a 
 difference; and nothing ends while its outcome is unknown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from activities.heart import beating
-from adapters.base import Broadcast, ChainAdapter, Location, Lock, Operation, Plan, Prepared
+from adapters.base import Broadcast, ChainAdapter, Entry, Location, Lock, Operation, Plan, Prepared
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Status, Terms
 from ledger.outbox import Fate, Outbox, OutboxTransaction, Sign, Signed
@@ -20,7 +20,14 @@ ENDED = frozenset({Status.RELEASED, Status.REFUNDED, Status.CLOSED, Status.RECLA
 MOST_RESENT = 8
 """How many earlier transactions of a lane are sent again together with one that waits behind them."""
 
+Goal = Callable[[Entry], bool]
+"""Whether an entry is where it was to be brought."""
+
 log = structlog.get_logger()
+
+
+def within(*statuses: Status) -> Goal:
+    return lambda entry: entry.status in statuses
 
 
 class Driver:
@@ -29,43 +36,43 @@ class Driver:
     def __init__(self, chain: ChainAdapter, outbox: Outbox, patience: timedelta) -> None:
         self._chain, self._outbox, self._patience = chain, outbox, patience
 
-    async def drive(self, name: str, operation: Operation, entries: Sequence[Terms], goal: frozenset[Status]) -> None:
-        """Returns when every entry's status is in `goal` and final. Raises Rejected when it never will be; then
-        nothing of this operation is in flight."""
+    async def drive(self, name: str, operation: Operation, entries: Sequence[Terms], goal: Goal) -> None:
+        """Returns when every entry has reached `goal`, finally. Raises Rejected when it never will; then nothing of
+        this operation is in flight."""
         async with beating():
             while True:
                 mark = self._chain.mark
-                if await self._all_in(goal, entries):
+                if await self._all_at(goal, entries):
                     return
                 if not await self._none_missing(entries, goal):
                     await self._send(name, operation, entries, goal)
                 await self._chain.news(entries, mark)
 
-    async def watch(self, entry: Terms, goal: frozenset[Status], until: datetime) -> None:
+    async def watch(self, entry: Terms, goal: Goal, until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""
         async with beating():
             while True:
                 mark = self._chain.mark
-                if await self._all_in(goal, [entry]):
+                if await self._all_at(goal, [entry]):
                     return
                 if (await self._chain.block("final")).time >= until:
                     raise Rejected("its payer has not locked it in time", field="authorization")
                 await self._chain.news([entry], mark)
 
-    async def _all_in(self, goal: frozenset[Status], entries: Sequence[Terms]) -> bool:
-        final = [(await self._chain.entry(terms, "final")).status for terms in entries]
-        for status in final:
-            if status in ENDED - goal:
-                raise Rejected(f"the escrow entry is {status.name.lower()} already", field="leg")
-        return all(status in goal for status in final)
+    async def _all_at(self, goal: Goal, entries: Sequence[Terms]) -> bool:
+        final = [await self._chain.entry(terms, "final") for terms in entries]
+        for entry in final:
+            if entry.status in ENDED and not goal(entry):
+                raise Rejected(f"the escrow entry is {entry.status.name.lower()} already", field="leg")
+        return all(map(goal, final))
 
-    async def _none_missing(self, entries: Sequence[Terms], goal: frozenset[Status]) -> bool:
+    async def _none_missing(self, entries: Sequence[Terms], goal: Goal) -> bool:
         """Whether the newest block has it all: then it only has to become final. An entry that has ended
         otherwise counts as well: that, too, must become final before anything is concluded from it."""
-        latest = [(await self._chain.entry(terms, "latest")).status for terms in entries]
-        return all(status in goal | ENDED for status in latest)
+        latest = [await self._chain.entry(terms, "latest") for terms in entries]
+        return all(goal(entry) or entry.status in ENDED for entry in latest)
 
-    async def _send(self, name: str, operation: Operation, entries: Sequence[Terms], goal: frozenset[Status]) -> None:
+    async def _send(self, name: str, operation: Operation, entries: Sequence[Terms], goal: Goal) -> None:
         attempts = await self._outbox.attempts(name)
         if not attempts:
             try:

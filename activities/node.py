@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 from temporalio import activity
 
-from activities.driver import Driver
+from activities.driver import Driver, within
 from activities.failures import typed_failures
 from activities.heart import beating
 from activities.orders import GiveBackOrder, LockOrder, ReleaseOrder
@@ -19,9 +19,9 @@ from connectionchain.escrow import EscrowContract, Status, Terms
 from connectionchain.evidence import EvidenceRecord, Kind, Step
 from ledger.outbox import Fate, Outbox
 
-_WAS_LOCKED = frozenset({Status.LOCKED, Status.RELEASED, Status.REFUNDED, Status.RECLAIMED})
-_RELEASED = frozenset({Status.RELEASED})
-BACK = frozenset({Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED})
+_WAS_LOCKED = within(Status.LOCKED, Status.RELEASED, Status.REFUNDED, Status.RECLAIMED)
+_RELEASED = within(Status.RELEASED)
+BACK = within(Status.REFUNDED, Status.RECLAIMED, Status.CANCELLED)
 
 log = structlog.get_logger()
 

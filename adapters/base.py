@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from connectionchain.authorization import Authorization
 from connectionchain.escrow import Status, Terms
+from connectionchain.events import EventFilter, Match
 from connectionchain.evidence import Block, Kind, Step
 from connectionchain.ids import AccountId, ChainId
 
@@ -19,10 +20,11 @@ Depth = Literal["latest", "final"]
 
 @dataclass(frozen=True)
 class Entry:
-    """An escrow entry as seen in `block`."""
+    """An escrow entry as seen in `block`; `paid` is what a metered one has paid so far."""
 
     status: Status
     block: Block
+    paid: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,17 @@ class Reclaim:
     terms: Terms
 
 
-Operation = Lock | Release | Refund | Reclaim
+@dataclass(frozen=True)
+class Meter:
+    """Pay one entry's payee up to `cumulative` by certificate; with `close`, its payer gets the rest."""
+
+    terms: Terms
+    cumulative: int
+    signatures: tuple[str, ...]
+    close: bool = False
+
+
+Operation = Lock | Release | Refund | Reclaim | Meter
 
 
 @dataclass(frozen=True)
@@ -127,11 +139,18 @@ class ChainView(Protocol):
     async def approves(self, account: AccountId, digest: str, signature: str) -> bool:
         """Whether `account`, a contract, accepts this signature (ERC-1271)."""
 
+    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> list[list[Match]]:
+        """For each filter its events in blocks `first` to `last`, in order, from one look at the logs."""
+
 
 class ChainAdapter(ChainView, Protocol):
     """Operating on a chain; all a connection node needs."""
 
     account: str
+
+    @property
+    def final(self) -> Block | None:
+        """The newest final block as far as this process has followed the chain."""
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
         """The final events of an entry, oldest first."""

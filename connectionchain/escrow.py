@@ -106,8 +106,13 @@ def lock_of_call(terms: Terms) -> str:
 
 
 def decode_lock(result: str) -> Status:
-    status, _expiry, _amount, _released = decode(["uint8", "uint40", "uint96", "uint96"], bytes.fromhex(result[2:]))
-    return Status(status)
+    return decode_metered(result)[0]
+
+
+def decode_metered(result: str) -> tuple[Status, int]:
+    """The status, and what a metered entry has paid so far."""
+    status, _expiry, _amount, released = decode(["uint8", "uint40", "uint96", "uint96"], bytes.fromhex(result[2:]))
+    return Status(status), released
 
 
 def release_call(terms: Sequence[Terms], ids: Sequence[str], signatures: Sequence[str]) -> str:
@@ -121,6 +126,11 @@ def release_call(terms: Sequence[Terms], ids: Sequence[str], signatures: Sequenc
 
 def refund_call(terms: Terms, signatures: Sequence[str]) -> str:
     return call(f"refund({TERMS},{CERTIFICATE})", terms.row, certificate(signatures))
+
+
+def meter_call(terms: Terms, cumulative: int, signatures: Sequence[str], close: bool) -> str:
+    verb = "close" if close else "meter"
+    return call(f"{verb}({TERMS},uint96,{CERTIFICATE})", terms.row, cumulative, certificate(signatures))
 
 
 def certificate(signatures: Sequence[str]) -> list[tuple[bytes, bytes]]:

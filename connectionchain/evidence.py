@@ -16,6 +16,8 @@ class Kind(StrEnum):
     LOCKED = "locked"
     RELEASED = "released"
     REFUNDED = "refunded"
+    METERED = "metered"
+    CLOSED = "closed"
     RECLAIMED = "reclaimed"
     CANCELLED = "cancelled"
     DISPLACED = "displaced"
@@ -30,7 +32,8 @@ class Block(Model):
 
 
 class Step(Model):
-    """One final event of one leg's escrow entry, as its chain tells it."""
+    """One final event of one leg's escrow entry, as its chain tells it. `paid` is what the payee has had of the entry
+    in all after a metered or closed one."""
 
     leg: int = Field(ge=0)
     kind: Kind
@@ -38,6 +41,7 @@ class Step(Model):
     transaction: Hex32
     block: Block
     log_index: int = Field(ge=0)
+    paid: AmountOrZero | None = None
 
 
 class EvidenceRecord(Model):

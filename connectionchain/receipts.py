@@ -24,6 +24,8 @@ TOPICS: dict[bytes, Kind] = {
     keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
     keccak(text="Released(bytes32)"): Kind.RELEASED,
     keccak(text="Refunded(bytes32)"): Kind.REFUNDED,
+    keccak(text="Metered(bytes32,uint256,uint256)"): Kind.METERED,
+    keccak(text="Closed(bytes32,uint256,uint256)"): Kind.CLOSED,
     keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
     keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
 }

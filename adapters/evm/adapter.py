@@ -16,7 +16,7 @@ from adapters.evm.follower import Follower
 from adapters.evm.view import EvmView, block_of
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Terms
-from connectionchain.evidence import Kind, Step
+from connectionchain.evidence import Block, Kind, Step
 from connectionchain.network import Chain
 
 GAS_RESERVE = 1.25
@@ -47,6 +47,10 @@ class EvmAdapter(EvmView):
         self._key, self._fees = key, fees
         self.follower = Follower(self, on_incident)
         self.account = key.address.lower()
+
+    @property
+    def final(self) -> Block | None:
+        return self.follower.final
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
         last = (await self.block("final")).number

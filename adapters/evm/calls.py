@@ -1,9 +1,9 @@
 """Operations as call data of the escrow contract."""
 
-from adapters.base import Lock, Operation, Reclaim, Refund, Release
+from adapters.base import Lock, Meter, Operation, Reclaim, Refund, Release
 from connectionchain.authorization import Erc3009, OnChain, Permit
 from connectionchain.errors import Rejected
-from connectionchain.escrow import TERMS, EscrowContract, call, reclaim_call, refund_call, release_call
+from connectionchain.escrow import TERMS, EscrowContract, call, meter_call, reclaim_call, refund_call, release_call
 from connectionchain.typed_data import compact
 
 
@@ -17,6 +17,8 @@ def call_data(operation: Operation, escrow: EscrowContract) -> str:
             return refund_call(terms, signatures)
         case Reclaim(terms):
             return reclaim_call(terms)
+        case Meter(terms, cumulative, signatures, close):
+            return meter_call(terms, cumulative, signatures, close)
 
 
 def _lock_call(lock: Lock) -> str:

@@ -13,13 +13,15 @@ _KINDS = {
     keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
     keccak(text="Released(bytes32)"): Kind.RELEASED,
     keccak(text="Refunded(bytes32)"): Kind.REFUNDED,
+    keccak(text="Metered(bytes32,uint256,uint256)"): Kind.METERED,
+    keccak(text="Closed(bytes32,uint256,uint256)"): Kind.CLOSED,
     keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
     keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
 }
 
 
 def kind_of(log: Any) -> Kind | None:
-    """What the event did to an entry; None for the events that concern no entry, or a metered one."""
+    """What the event did to an entry; None for the events that concern no entry."""
     return _KINDS.get(bytes(log["topics"][0]))
 
 
@@ -38,6 +40,7 @@ def step_of(log: Any, chain: ChainId, block: Block, leg: int) -> Step:
         transaction=log["transactionHash"].to_0x_hex(),
         block=block,
         log_index=log["logIndex"],
+        paid=decode(["uint256"], bytes(log["data"]))[0] if kind in (Kind.METERED, Kind.CLOSED) else None,
     )
 
 

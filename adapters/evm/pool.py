@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 from web3 import AsyncHTTPProvider, AsyncWeb3
 from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3RPCError
+from web3.types import RPCEndpoint
 
 from adapters.evm.reverts import rejection
 from connectionchain.errors import InvalidInput, Unavailable
@@ -68,6 +69,17 @@ class Pool:
     async def tip(self) -> int:
         """The priority fee the node suggests, in wei per gas."""
         return int(await self._ask(lambda web3: web3.eth.max_priority_fee))
+
+    async def raw(self, method: str, *parameters: Any) -> Any:
+        """The plain JSON result of a call: much quicker than `eth` where there is a lot of it."""
+
+        async def ask(web3: AsyncWeb3[AsyncHTTPProvider]) -> Any:
+            response = await web3.provider.make_request(RPCEndpoint(method), parameters)
+            if "error" in response:
+                raise Web3RPCError(str(response["error"]))
+            return response["result"]
+
+        return await self._ask(ask)
 
     def saw_head(self, number: int) -> None:
         """Tells how high the chain is; nodes that are too far behind when asked next are set aside."""

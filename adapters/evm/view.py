@@ -1,5 +1,6 @@
 """Reading an EVM chain: blocks, escrow entries, what a token and a contract account would say."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from eth_abi.abi import decode
@@ -7,9 +8,11 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import BlockNotFound
 
 from adapters.base import Depth, Entry
+from adapters.evm.logs import logs
 from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
-from connectionchain.escrow import Terms, call, decode_lock, lock_of_call
+from connectionchain.escrow import Terms, call, decode_metered, lock_of_call
+from connectionchain.events import EventFilter, Match, Sieve
 from connectionchain.evidence import Block
 from connectionchain.ids import AccountId
 from connectionchain.model import chain_time
@@ -34,7 +37,8 @@ class EvmView:
     async def entry(self, terms: Terms, depth: Depth) -> Entry:
         block = await self.block(depth)
         result = await self.call(self.escrow.address, lock_of_call(terms), block.number)
-        return Entry(decode_lock(result), block)
+        status, paid = decode_metered(result)
+        return Entry(status, block, paid)
 
     async def can_receive(self, terms: Terms) -> str | None:
         transfer = call("transfer(address,uint256)", terms.payee, terms.amount)
@@ -58,6 +62,9 @@ class EvmView:
         if sender:
             transaction["from"] = to_checksum_address(sender)
         return str((await self.node.eth("call", transaction, block)).to_0x_hex())
+
+    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> list[list[Match]]:
+        return Sieve(filters).sort(await logs(self.node, filters, first, last))
 
     async def uint(self, to: str, signature: str, *values: Any) -> int:
         """A uint256 a contract answers now, such as `balanceOf(address)`."""

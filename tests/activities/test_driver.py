@@ -9,7 +9,7 @@ import pytest
 from eth_account import Account
 from structlog.testing import capture_logs
 
-from activities.driver import Driver
+from activities.driver import Driver, within
 from adapters.base import Incident, Lock
 from adapters.evm.adapter import EvmAdapter
 from adapters.evm.fees import GWEI, FeePolicy
@@ -21,7 +21,7 @@ from devnet.stack import Devnet
 from ledger.database import Database
 from ledger.outbox import Outbox, OutboxTransaction
 
-LOCKED = frozenset({Status.LOCKED})
+LOCKED = within(Status.LOCKED)
 
 
 @dataclass

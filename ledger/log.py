@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy
 import structlog
 from sqlalchemy import Column, LargeBinary, delete, insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import Field, SQLModel, col, select
 
@@ -59,16 +59,10 @@ class Log:
 
     async def create(self) -> None:
         """Makes the empty log unless it exists. InvalidInput if the database holds another log."""
-        async with self._database.write() as session:
-            heads = (await session.exec(select(LogHead.origin))).all()
-            if any(origin != self.origin for origin in heads):
-                raise InvalidInput(
-                    f"the database holds the log {heads[0]}, not {self.origin}",
-                    field="origin",
-                    remedy="use the key's own database",
-                )
-            if not heads:
-                session.add(LogHead(origin=self.origin))
+        try:
+            await self._create()
+        except IntegrityError:  # another process was quicker
+            await self._create()
 
     async def run(self, interval: float = INTERVAL_SECONDS) -> None:
         """Integrates and publishes for ever; a checkpoint follows a commit within `interval` seconds and a batch."""
@@ -135,6 +129,18 @@ class Log:
         if checkpoint is None:
             raise Unavailable("no checkpoint is witnessed yet", field="evidence", remedy="try again in a second")
         return tuple([LoggedRecord(record=each, proof=str(await self.prove(each, checkpoint))) for each in found])
+
+    async def _create(self) -> None:
+        async with self._database.write() as session:
+            heads = (await session.exec(select(LogHead.origin))).all()
+            if any(origin != self.origin for origin in heads):
+                raise InvalidInput(
+                    f"the database holds the log {heads[0]}, not {self.origin}",
+                    field="origin",
+                    remedy="use the key's own database",
+                )
+            if not heads:
+                session.add(LogHead(origin=self.origin))
 
     async def _behind(self) -> bool:
         async with self._database.read() as session:

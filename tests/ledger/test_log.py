@@ -261,6 +261,11 @@ async def test_create__another_origin_in_the_same_database_is_refused(database: 
         await Log(database, other).create()
 
 
+async def test_create__by_several_processes_at_once(database: Database) -> None:
+    await asyncio.gather(*(Log(database, SIGNER).create() for _ in range(5)))
+    assert size(await Log(database, SIGNER).publish()) == 0
+
+
 async def test_storage__is_less_than_twice_the_records(database: Database, log: Log) -> None:
     records = [record(n, deal=n // 4) for n in range(3000)]
     async with database.write() as session:

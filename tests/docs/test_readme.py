@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from connectionchain.cli.main import main
+from devnet.accounts import demo_account
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
@@ -19,6 +22,20 @@ async def test_readme__client_code(stack, monkeypatch: pytest.MonkeyPatch, capsy
     record = re.findall(r"^(eip155:\d+) (\w+) (0x\w{64}) \d{4}-", told, re.MULTILINE)
     assert sorted(kind for _, kind, _ in record) == ["locked", "locked", "released", "released"]
     assert len({transaction for _, _, transaction in record}) == 4
+
+
+COMMANDS = re.findall(r"^    connectionchain ([a-z]+(?: [a-z]+)*)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme__command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command.split(), "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_readme__pays_the_bookstore() -> None:
+    assert demo_account("bookstore").address.lower() in README
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{each}.md" for each in ("architecture", "configuration"))])

@@ -13,7 +13,7 @@ import structlog
 from adapters.base import Incident
 from adapters.evm.events import entry_of
 from adapters.evm.view import EvmView, block_of
-from connectionchain.errors import ConnectionChainError
+from connectionchain.errors import ConnectionChainError, Unavailable
 from connectionchain.evidence import Block
 
 REMEMBERED_FINAL = 64
@@ -89,27 +89,45 @@ class Follower:
         if self.head and head.hash == self.head.hash:
             return
         self._view.node.saw_head(head.number)
-        ancestor, dropped = await self._common_ancestor(head, data["parentHash"].to_0x_hex())
+        if await self._is_of_the_past(head):
+            return
+        final = await self._view.block("final")
+        ancestor, dropped = await self._common_ancestor(head, data["parentHash"].to_0x_hex(), final)
         touched = set().union(*(seen.entries for seen in dropped.values())) if dropped else set()
         logs = await self._view.escrow_logs(ancestor + 1, head.number)
-        final = await self._view.block("final")
         if deep := [number for number in dropped if self.final and number <= self.final.number]:
             await self._report(min(deep), dropped)
         self._adopt(head, logs, dropped)
         touched |= {entry_of(each) for each in logs} | self._finalized(final)
-        self.head, self.final = head, final
+        self.head = head
+        if self.final is None or final.number > self.final.number:  # it stays final even if the chain gets shorter
+            self.final = final
+            self._blocks.setdefault(final.number, Seen(final.hash))
         await self._tell(touched)
 
-    async def _common_ancestor(self, head: Block, parent: str) -> tuple[int, dict[int, Seen]]:
+    async def _is_of_the_past(self, head: Block) -> bool:
+        """Whether the node is behind what was followed, rather than on another fork: all it has seen is the same."""
+        if self.head is None or head.number >= self.head.number:
+            return False
+        known = [number for number in self._blocks if number <= head.number]
+        return not known or await self._hash_of(max(known)) == self._blocks[max(known)].hash
+
+    async def _hash_of(self, number: int) -> str:
+        found = await self._view.hash_of(number)
+        if found is None:
+            raise Unavailable(f"the node that answers now does not know block {number}", field="rpc")
+        return found
+
+    async def _common_ancestor(self, head: Block, parent: str, final: Block) -> tuple[int, dict[int, Seen]]:
         """The number of the newest followed block that is still on the chain, and those that are not any more."""
-        if self.head is None and not self._blocks:
-            return head.number - 1, {}
+        if not self._blocks:
+            return min(final.number, head.number - 1), {}
         dropped: dict[int, Seen] = {}
         for number in sorted(self._blocks, reverse=True):
             seen = self._blocks[number]
             if number == head.number - 1 and seen.hash == parent:
                 return number, dropped
-            if number < head.number and await self._view.hash_of(number) == seen.hash:
+            if number < head.number and await self._hash_of(number) == seen.hash:
                 return number, dropped
             if number != head.number or seen.hash != head.hash:
                 dropped[number] = seen

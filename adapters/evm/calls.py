@@ -24,7 +24,7 @@ def call_data(operation: Operation, escrow: EscrowContract) -> str:
 def _lock_call(lock: Lock) -> str:
     row = lock.terms.row
     match lock.authorization:
-        case Erc3009(valid_before=before, signature=signature) if len(signature) == 2 + 2 * 65:
+        case Erc3009(valid_before=before, signature=signature) if _of_a_key(signature):
             raw = bytes.fromhex(compact(signature)[2:])
             return call(f"lockWithAuthorization({TERMS},(uint256,bytes32,bytes32))", row, (before, raw[:32], raw[32:]))
         case Erc3009(valid_before=before, signature=signature):
@@ -45,3 +45,9 @@ def _lock_call(lock: Lock) -> str:
             raise Rejected(
                 "the payer has not locked it yet", field="authorization", remedy="the payer locks it with his own key"
             )
+
+
+def _of_a_key(signature: str) -> bool:
+    """Whether it is r, s, v with a low s. Anything else is the payer's contract's affair, or nobody's."""
+    raw = bytes.fromhex(signature[2:])
+    return len(raw) == 65 and raw[64] in (27, 28) and raw[32] < 0x80

@@ -1,6 +1,7 @@
 """Reverts in words. Source: the custom errors of contracts/src and of OpenZeppelin's ERC-20 (ERC-6093)."""
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
 from connectionchain.errors import InsufficientFunds, Rejected
@@ -20,7 +21,12 @@ _SIGNATURES = (
     "NotAttestor(address)",
     "NotAscending(address,address)",
     "WrongSignatureCount(uint256,uint256)",
+    "LengthMismatch(uint256,uint256)",
     "BadSignature(address,bytes32)",
+    "ECDSAInvalidSignature()",
+    "ECDSAInvalidSignatureLength(uint256)",
+    "ECDSAInvalidSignatureS(bytes32)",
+    "ReentrancyGuardReentrantCall()",
     "SafeERC20FailedOperation(address)",
     "ERC20InsufficientBalance(address,uint256,uint256)",
     "ERC20InsufficientAllowance(address,uint256,uint256)",
@@ -37,10 +43,14 @@ def rejection(message: str, data: str) -> Rejected:
     """The error a revert means; `data` is its 0x-prefixed return data, possibly empty."""
     raw = bytes.fromhex(data[2:]) if data.startswith("0x") else b""
     signature = _BY_SELECTOR.get(raw[:4])
+    unknown = Rejected(f"the contract reverts: {message}", field="operation", remedy="see the contract's rules")
     if signature is None:
-        return Rejected(f"the contract reverts: {message}", field="operation", remedy="see the contract's rules")
+        return unknown
     name, _, types = signature[:-1].partition("(")
-    values = decode(types.split(","), raw[4:]) if types else ()
+    try:
+        values = decode(types.split(","), raw[4:]) if types else ()
+    except DecodingError:
+        return unknown
     kind = InsufficientFunds if name in _FUNDS else Rejected
     return kind(_words(name, values), field="operation", remedy=_REMEDY.get(name, "see the contract's rules"))
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from connectionchain import Confirmed, State
-from connectionchain.authorization import OnChain, erc3009_typed_data, sign_erc3009, sign_permit
+from connectionchain.authorization import Erc3009, OnChain, erc3009_typed_data, sign_erc3009, sign_permit
 from connectionchain.errors import AlreadyDecided, BadSignature, InsufficientFunds, InvalidInput, TooLate
 from connectionchain.escrow import TERMS, call
 from connectionchain.evidence import Kind
@@ -194,3 +194,20 @@ async def test_authorisation__that_runs_out_before_it_can_lock(scene) -> None:
     result = await scene.ends(deal)
     assert (result.state, result.steps) == (State.REFUNDED, ())
     assert "InvalidAuthorizationTime" in result.reason
+
+
+async def test_wrong_authorisation__of_bytes_that_are_no_signature(stack, scene) -> None:
+    """Of whatever length and form: the deal ends at once, and the other payer has his own back."""
+    hanako, shop, bank = await scene.person("A"), await scene.person(), await scene.person("B")
+
+    async def ends_with(signature: str) -> None:
+        deal = scene.deal(scene.leg("A", hanako, bank), scene.leg("B", bank, shop))
+        nonsense = Erc3009(valid_before=int(deal.decide_by.timestamp()), signature=signature)
+        await scene.start(deal, hanako, given=[LegAuthorization(leg=1, authorization=nonsense)])
+        result = await scene.ends(deal)
+        assert result.state is State.REFUNDED, signature
+        assert result.reason.startswith("leg 1 cannot be locked: Rejected"), result.reason
+        assert {step.leg for step in result.steps} <= {0}
+
+    await asyncio.gather(*(ends_with(each) for each in ("0x", "0x00", "0x" + "00" * 65, "0x" + "ff" * 65)))
+    assert await scene.has("A", hanako) + await scene.has("B", bank, shop) == [1_000_00, 1_000_00, 0]

@@ -33,6 +33,7 @@ abstract contract AttestorQuorum is EIP712 {
     event AttestorsApplied(address[] attestors, uint8 threshold);
 
     error BadRotationDelay(uint256 delay, uint256 minimum);
+    /// More than half must sign: two certificates over both outcomes of a deal then share a signer, who signed both.
     error BadThreshold(uint256 threshold, uint256 attestors);
     error TooManyAttestors(uint256 attestors, uint256 maximum);
     /// Addresses must ascend strictly from above zero, in a set as in a certificate; hence no duplicates.
@@ -116,7 +117,7 @@ abstract contract AttestorQuorum is EIP712 {
     function _requireValidSet(address[] memory attestors_, uint8 threshold_) private pure {
         uint256 n = attestors_.length;
         if (n > MAX_ATTESTORS) revert TooManyAttestors(n, MAX_ATTESTORS);
-        if (threshold_ == 0 || threshold_ > n) revert BadThreshold(threshold_, n);
+        if (threshold_ > n || 2 * uint256(threshold_) <= n) revert BadThreshold(threshold_, n);
         address previous;
         for (uint256 i; i < n; ++i) {
             if (attestors_[i] <= previous) revert NotAscending(previous, attestors_[i]);

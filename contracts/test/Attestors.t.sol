@@ -36,10 +36,17 @@ contract AttestorsTest is EscrowTest {
     }
 
     function test_constructor__thresholds() public {
-        assertEq(deployEscrow(next, 1, 1 days).threshold(), 1);
+        assertEq(deployEscrow(next, 3, 1 days).threshold(), 3);
         assertEq(deployEscrow(next, 4, 1 days).threshold(), 4);
         expectNotDeployed(next, 0, 1 days);
         expectNotDeployed(next, 5, 1 days);
+    }
+
+    function test_constructor__halfIsNotEnough() public {
+        expectNotDeployed(next, 2, 1 days);
+        expectNotDeployed(addressesOf(ascending(1, 3)), 1, 1 days);
+        assertEq(deployEscrow(addressesOf(ascending(1, 3)), 2, 1 days).threshold(), 2);
+        assertEq(deployEscrow(addressesOf(ascending(1, 1)), 1, 1 days).threshold(), 1);
     }
 
     function test_constructor__noAttestors() public {

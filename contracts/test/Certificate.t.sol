@@ -124,7 +124,7 @@ contract CertificateTest is EscrowTest {
         calls[3] = abi.encodeCall(escrow.refundBatch, (only(someTerms()), none));
         calls[4] = abi.encodeCall(escrow.meter, (someTerms(), 1, none));
         calls[5] = abi.encodeCall(escrow.close, (someTerms(), 1, none));
-        calls[6] = abi.encodeCall(escrow.scheduleAttestors, (escrow.attestors(), 1, none));
+        calls[6] = abi.encodeCall(escrow.scheduleAttestors, (escrow.attestors(), 2, none));
         for (uint256 i; i < calls.length; ++i) {
             (bool success, bytes memory reason) = address(escrow).call(calls[i]);
             assertTrue(!success, "refused");

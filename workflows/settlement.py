@@ -164,7 +164,7 @@ class Settlement:
         if workflow.now() >= self.deal.decide_by:
             self.late = True
             if self.state.undecided:
-                self.reason = "decide_by has passed"
+                self.reason = "; ".join(filter(None, ("decide_by has passed", self.reason)))
 
     # ------------------------------------------------------------------------------------------------- facts
 

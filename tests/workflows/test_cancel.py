@@ -56,7 +56,10 @@ async def test_engine_cancel__is_the_operators_word(scene) -> None:
 
     refunded, late = await asyncio.gather(cancelled(entitled), cancelled(other))
     assert (refunded.state, refunded.reason) == (State.REFUNDED, "cancellation by operator")
-    assert (late.state, late.reason) == (State.REFUNDED, "decide_by has passed")
+    assert (late.state, late.reason) == (
+        State.REFUNDED,
+        "decide_by has passed; refused: operator may not cancel this deal",
+    )
     assert refunded.steps[-1].block.time < entitled.decide_by
     assert late.steps[-1].block.time >= other.decide_by - timedelta(seconds=1)  # a chain's clock may be behind
     assert await scene.has("A", hanako, shop) == [1_000_00, 0]

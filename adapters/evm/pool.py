@@ -2,8 +2,9 @@
 chain or returns garbage is set aside for a while, by name.
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -94,9 +95,7 @@ class Pool:
         wrong: InvalidInput | None = None
         for endpoint in self._in_order():
             try:
-                if not endpoint.identified:
-                    await self._identify(endpoint)
-                answer = await question(endpoint.web3)
+                answer = await _unbroken(self._put(question, endpoint))
             except ContractLogicError as error:
                 raise rejection(error.message or "execution reverted", str(error.data or "")) from error
             except _ANSWERS:
@@ -115,6 +114,11 @@ class Pool:
         raise Unavailable(
             "; ".join(f"{each.url}: {each.reason}" for each in self.endpoints), field="rpc", remedy="check the nodes"
         )
+
+    async def _put(self, question: Callable[[AsyncWeb3[AsyncHTTPProvider]], Awaitable[T]], endpoint: Endpoint) -> T:
+        if not endpoint.identified:
+            await self._identify(endpoint)
+        return await question(endpoint.web3)
 
     def _in_order(self) -> Sequence[Endpoint]:
         """Those that are not resting; or, if all are, the one that has rested longest: somebody must be asked."""
@@ -145,6 +149,14 @@ class Pool:
         if behind > MOST_BLOCKS_BEHIND:
             raise Unavailable(f"is {behind} blocks behind")
         endpoint.identified = True
+
+
+async def _unbroken(call: Coroutine[Any, Any, T]) -> T:
+    """Lets the call go on to its end, soon, even if nobody waits for it any more: web3 takes a thread lock on the way,
+    and one that is cancelled just then leaves it taken for ever, for every call of the process (`async_lock`)."""
+    task = asyncio.create_task(call)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(task)
 
 
 def _web3(url: str) -> AsyncWeb3[AsyncHTTPProvider]:

@@ -1,5 +1,6 @@
 """Several nodes of one chain: whoever fails, lags, lies or babbles is set aside by name, and another one answers."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 
@@ -114,3 +115,15 @@ async def test_pool__a_node_far_behind_is_set_aside(pool, proxy) -> None:
     with proxy.troubled(["first/a"], behind):
         assert await pool.eth("get_block_number") >= number
     assert "blocks behind" in pool.endpoints[0].reason
+
+
+async def test_pool__a_call_that_nobody_waits_for_any_more_blocks_no_other(pool) -> None:
+    """web3 would hold a lock for ever if it were cancelled at the wrong moment."""
+    for _ in range(20):
+        abandoned = [asyncio.create_task(pool.eth("get_block_number")) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in abandoned:
+            task.cancel()
+        await asyncio.gather(*abandoned, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert await pool.eth("get_block_number") > 0

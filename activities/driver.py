@@ -44,9 +44,10 @@ class Driver:
                 mark = self._chain.mark
                 if await self._all_at(goal, entries):
                     return
-                if not await self._none_missing(entries, goal):
+                included = await self._none_missing(entries, goal)
+                if not included:
                     await self._send(name, operation, entries, goal)
-                await self._chain.news(entries, mark)
+                await self._chain.news(entries, mark, included)
 
     async def watch(self, entry: Terms, goal: Goal, until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""

@@ -180,9 +180,9 @@ class ChainAdapter(ChainView, Protocol):
     def mark(self) -> int:
         """To be taken before looking at entries, and given to `news` after."""
 
-    async def news(self, entries: Sequence[Terms], mark: int) -> None:
+    async def news(self, entries: Sequence[Terms], mark: int, included: bool = False) -> None:
         """Waits until one of these entries was touched, made final or taken back since `mark`; or so long that
-        a transaction that is in no block yet should be sent again."""
+        a transaction that is in no block yet should be sent again. What is `included` has no need of that."""
 
 
 TERMINAL_KIND = {

@@ -10,6 +10,7 @@ COPY workflows workflows
 COPY activities activities
 COPY adapters adapters
 COPY ledger ledger
+COPY web web
 COPY contracts/artifacts contracts/artifacts
 COPY devnet devnet
 RUN pip install --no-build-isolation --no-deps -e .

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from pydantic import Field, ValidationError
@@ -58,6 +59,7 @@ from ledger.database import Database
 from ledger.liquidity import LiquidityBook
 from ledger.outbox import Outbox
 from ledger.store import check_mark, mark_of
+from web.roles import evidence_log, log_witness
 from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
 
@@ -84,6 +86,22 @@ class NodeRole(Model):
     patience_blocks: int = Field(default=6, ge=1)
 
 
+class LogRole(Model):
+    """The evidence log: its Ed25519 key, which signs checkpoints, and where it is served."""
+
+    key_file: Path
+    port: int
+    host: str = "127.0.0.1"
+
+
+class WitnessRole(Model):
+    """An attestor's second duty: to cosign the evidence log's checkpoints, with an Ed25519 key for that alone."""
+
+    key_file: Path
+    port: int
+    host: str = "127.0.0.1"
+
+
 class AttestorRole(Model):
     """One attestor: its key, its own decision store, and its own nodes (chain short name -> URLs)."""
 
@@ -91,6 +109,7 @@ class AttestorRole(Model):
     key_file: Path
     database: str
     rpc: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    witness: WitnessRole | None = None
 
 
 class LiquidityRole(Model):
@@ -110,6 +129,7 @@ class Settings(Model):
     reconcile_minutes: int = Field(default=10, ge=1)
     nodes: tuple[NodeRole, ...] = ()
     database: str | None = Field(default=None, description="outbox and evidence of the connection nodes")
+    log: LogRole | None = None
     attestors: tuple[AttestorRole, ...] = ()
     liquidity: LiquidityRole | None = None
 
@@ -137,6 +157,8 @@ async def service(settings: Settings) -> AsyncIterator[None]:
         ]
         if settings.contracts:
             await _schedule_reconciliation(client, network, timedelta(minutes=settings.reconcile_minutes))
+        if settings.log:
+            await _log(stack, network, settings, settings.log)
         for each in workers:
             await stack.enter_async_context(each)
             structlog.get_logger().info("working", queue=each.task_queue)
@@ -193,6 +215,13 @@ async def _node(stack: AsyncExitStack, client: Client, network: Network, setting
     )
 
 
+async def _log(stack: AsyncExitStack, network: Network, settings: Settings, role: LogRole) -> None:
+    if settings.database is None:
+        raise InvalidInput("the evidence log needs a database", field="database", remedy="give its URL")
+    database, key = await _database(stack, settings.database), load_seed(role.key_file)
+    await stack.enter_async_context(evidence_log(network.evidence, database, key, role.host, role.port))
+
+
 @asynccontextmanager
 async def _keeping_cursor(chain: EvmAdapter, database: Database) -> AsyncIterator[None]:
     """Remembers how far the chain was final, so that the next process notices if that has changed meanwhile."""
@@ -238,6 +267,10 @@ async def _attestor(stack: AsyncExitStack, client: Client, network: Network, rol
     check_mark(await mark_of(database), role.key_file.with_name(f"{role.key_file.name}.store"))
     for view in views.values():
         await _check(view, _knows_attestor(view, key.address))
+    if witness := role.witness:
+        seed = load_seed(witness.key_file)
+        serve = log_witness(role.name, network.evidence, database, seed, witness.host, witness.port)
+        await stack.enter_async_context(serve)
     attestor = Attestor(key, network, Witness(views, lambda: datetime.now(UTC)), database)
     return Worker(
         client,
@@ -295,16 +328,28 @@ def _with_rpc(chain: Chain, rpc: tuple[str, ...] | None) -> Chain:
 
 
 def load_key(path: Path) -> LocalAccount:
-    """A private key in hex from a file that only its owner can read."""
+    """A chain's private key in hex from a file that only its owner can read."""
+    key: LocalAccount = Account.from_key(_secret(path))
+    return key
+
+
+def load_seed(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 private key (the 32-byte seed of RFC 8032) from such a file."""
+    return Ed25519PrivateKey.from_private_bytes(_secret(path))
+
+
+def _secret(path: Path) -> bytes:
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InvalidInput("others can read this key", field=str(path), remedy=f"run `chmod 600 {path}`")
-        key: LocalAccount = Account.from_key(path.read_text().strip())
+        secret = bytes.fromhex(path.read_text().strip().removeprefix("0x"))
     except OSError as error:
         raise InvalidInput(f"cannot be read: {error.strerror}", field=str(path)) from error
     except ValueError:
-        raise InvalidInput("holds no private key", field=str(path), remedy="0x and 64 hex digits") from None
-    return key
+        secret = b""
+    if len(secret) != 32:
+        raise InvalidInput("holds no private key", field=str(path), remedy="0x and 64 hex digits")
+    return secret
 
 
 def configure_logging() -> None:

@@ -7,12 +7,14 @@ CONNECTIONCHAIN_NETWORK.
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from connectionchain.errors import InvalidInput, UnknownName
 from connectionchain.escrow import EscrowContract
 from connectionchain.ids import AccountId, ChainId, EvmAddress, Hex32, TokenId
 from connectionchain.model import Model
+from connectionchain.tlog.cosignature import WitnessKey
+from connectionchain.tlog.note import Key
 
 
 class Finality(Model):
@@ -82,6 +84,39 @@ class Engine(Model):
     ui: str | None = None
 
 
+class LogWitness(Model):
+    """Where a witness takes checkpoints (c2sp.org/tlog-witness submission prefix), and its vkey."""
+
+    url: str
+    key: str
+
+    @field_validator("key")
+    @classmethod
+    def _vkey(cls, key: str) -> str:
+        return str(WitnessKey.parse(key))
+
+
+class EvidenceLog(Model):
+    """The evidence log: its URL (c2sp.org/tlog-tiles prefix) and vkey, whose name is its origin; its witnesses by
+    name, and how many of them must have cosigned what is to be believed."""
+
+    url: str
+    key: str
+    witnesses: dict[str, LogWitness] = Field(default_factory=dict)
+    quorum: int = Field(ge=0)
+
+    @field_validator("key")
+    @classmethod
+    def _vkey(cls, key: str) -> str:
+        return str(Key.parse(key))
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.quorum > len(self.witnesses):
+            raise ValueError(f"quorum {self.quorum} is more than the {len(self.witnesses)} witnesses")
+        return self
+
+
 class Network(Model):
     """Chains and tokens by short name; everything a client needs to trust nobody but the chains."""
 
@@ -89,6 +124,7 @@ class Network(Model):
     chains: dict[str, Chain]
     tokens: dict[str, Token]
     attestors: Attestors
+    log: EvidenceLog | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -127,6 +163,13 @@ class Network(Model):
         """By short name or CAIP-19 id."""
         found = self.tokens.get(name) or next((t for t in self.tokens.values() if t.id == name), None)
         return found or _unknown("token", name, self.tokens)
+
+    @property
+    def evidence(self) -> EvidenceLog:
+        """Raises InvalidInput if the network names no log."""
+        if self.log is None:
+            raise InvalidInput("the network file names no evidence log", field="log", remedy="see docs/evidence.md")
+        return self.log
 
     def account(self, chain: str, address: str) -> AccountId:
         return AccountId(f"{self.chain(chain).id}:{address}")

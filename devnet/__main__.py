@@ -84,6 +84,7 @@ def _print_where(directory: Path, record: Record) -> None:
         state = "[green]running[/green]" if alive else "[red]dead   [/red]"
         _line(name, state, where.get(name, "") if alive else f"its last words are in {process.log}")
     _line("web UI", "       ", where["web UI"])
+    _line("log", "       ", where["log"])
     _line("network", "       ", str(directory / NETWORK_FILE))
 
 
@@ -94,7 +95,8 @@ def _line(name: str, state: str, where: str) -> None:
 def _addresses(directory: Path) -> dict[str, str]:
     network = Network.load(directory / NETWORK_FILE)
     chains = {f"chain {name}": ", ".join(chain.rpc) for name, chain in network.chains.items()}
-    return chains | {"temporal": network.engine.address, "web UI": str(network.engine.ui)}
+    shown = {"temporal": network.engine.address, "web UI": str(network.engine.ui), "log": network.evidence.url}
+    return chains | shown
 
 
 def main() -> None:

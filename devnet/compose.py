@@ -16,18 +16,27 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from connectionchain.ids import ChainId
 from connectionchain.network import Engine, Network
-from devnet.accounts import ATTESTORS, demo_accounts
+from devnet.accounts import ATTESTORS, demo_accounts, demo_seed
 from devnet.chains import Anvil
 from devnet.deploy import deploy_network, one_currency_each
+from devnet.log import evidence_log
 from devnet.record import NETWORK_FILE
-from devnet.settings import SETTINGS_FILE, demo_rates, key_file
+from devnet.settings import SETTINGS_FILE, demo_rates, key_file, seed_file
 from devnet.stack import FIRST_CHAIN_ID
 from devnet.temporal import NAMESPACE, RETENTION, set_up
-from worker import AttestorRole, LiquidityRole, NodeRole, Settings
+from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 CHAINS = ("a", "b")
+LOG_KEY = "log.key"
 BLOCK_TIME_SECONDS = 2
-ROLES = ("contracts", *(f"node.{name}" for name in CHAINS), *(f"attestor.{name}" for name in ATTESTORS), "liquidity")
+ROLES = (
+    "contracts",
+    *(f"node.{name}" for name in CHAINS),
+    *(f"attestor.{name}" for name in ATTESTORS),
+    "liquidity",
+    "log",
+)
+EVIDENCE_PORT, EVERYWHERE = 8600, "0.0.0.0"  # noqa: S104 - of a container
 
 
 async def main(roles: Path, database: str) -> None:
@@ -36,7 +45,11 @@ async def main(roles: Path, database: str) -> None:
     engine = Engine(address="temporal:7233", namespace=NAMESPACE, ui="http://localhost:8080")
     await _namespace(engine)
     chains = {name: _chain(name, FIRST_CHAIN_ID + at) for at, name in enumerate(CHAINS)}
-    network = await deploy_network(engine, chains, keys, one_currency_each(CHAINS))
+    deployed = await deploy_network(engine, chains, keys, one_currency_each(CHAINS))
+    log, *witnesses = (
+        f"http://{host}:{EVIDENCE_PORT}" for host in ("log", *(f"attestor.{name}" for name in ATTESTORS))
+    )
+    network = deployed.model_copy(update={"log": evidence_log(log, witnesses)})
     for chain in chains.values():
         await chain.close()
     write_roles(roles, network, keys, database)
@@ -51,6 +64,9 @@ def write_roles(roles: Path, network: Network, keys: Mapping[str, LocalAccount],
         (folder / SETTINGS_FILE).write_text(_settings(role, network, keys, database).model_dump_json(indent=2) + "\n")
         if role in keys:
             key_file(folder, "key", keys[role])
+        kind, _, name = role.partition(".")
+        if kind in ("attestor", "log"):
+            seed_file(folder, LOG_KEY, demo_seed(f"witness.{name}" if name else role))
 
 
 def _settings(role: str, network: Network, keys: Mapping[str, LocalAccount], database: str) -> Settings:
@@ -60,7 +76,11 @@ def _settings(role: str, network: Network, keys: Mapping[str, LocalAccount], dat
     if kind == "node":
         return Settings(network=file, nodes=(NodeRole(chain=name, key_file=key),), database=database)
     if kind == "attestor":
-        return Settings(network=file, attestors=(AttestorRole(name=name, key_file=key, database=own),))
+        witness = WitnessRole(key_file=home / LOG_KEY, port=EVIDENCE_PORT, host=EVERYWHERE)
+        return Settings(network=file, attestors=(AttestorRole(name=name, key_file=key, database=own, witness=witness),))
+    if kind == "log":
+        role_ = LogRole(key_file=home / LOG_KEY, port=EVIDENCE_PORT, host=EVERYWHERE)
+        return Settings(network=file, log=role_, database=database)
     if kind == "liquidity":
         address = keys[role].address
         accounts = {network.account(chain, address): key for chain in network.chains}

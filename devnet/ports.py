@@ -8,32 +8,44 @@ import psutil
 
 from connectionchain.errors import Unavailable
 from connectionchain.model import Model
+from devnet.accounts import ATTESTORS
 
 HOST = "127.0.0.1"
 _RANGE = range(20_000, 32_000)  # below what Linux and macOS hand out to outgoing connections
 
 
 class Ports(Model):
-    """Where a devnet listens; `ui` None: no web UI."""
+    """Where a devnet listens; `ui` None: no web UI. `witnesses` are the attestors', in their order."""
 
     temporal: int
     ui: int | None
     chains: tuple[int, ...]
+    log: int
+    witnesses: tuple[int, ...]
 
     @classmethod
     def usual(cls, chains: int) -> Self:
-        """The ports everybody's tools expect."""
-        return cls(temporal=7233, ui=8233, chains=tuple(range(8545, 8545 + chains)))
+        """The ports everybody's tools expect, and some beside them."""
+        own = range(8600, 8601 + len(ATTESTORS))
+        return cls(
+            temporal=7233, ui=8233, chains=tuple(range(8545, 8545 + chains)), log=own[0], witnesses=tuple(own[1:])
+        )
 
     @classmethod
     def from_base(cls, base: int, chains: int) -> Self:
         """The ports from `base` on, in a row."""
-        return cls(temporal=base, ui=base + 1, chains=tuple(range(base + 2, base + 2 + chains)))
+        return cls._of(list(range(base, base + 3 + chains + len(ATTESTORS))), chains)
 
     @classmethod
     def free(cls, chains: int, ui: bool) -> Self:
-        temporal, web, *rest = free_ports(2 + chains)
-        return cls(temporal=temporal, ui=web if ui else None, chains=tuple(rest))
+        found = cls._of(free_ports(3 + chains + len(ATTESTORS)), chains)
+        return found if ui else found.model_copy(update={"ui": None})
+
+    @classmethod
+    def _of(cls, ports: list[int], chains: int) -> Self:
+        temporal, ui, *rest = ports
+        log, *witnesses = rest[chains:]
+        return cls(temporal=temporal, ui=ui, chains=tuple(rest[:chains]), log=log, witnesses=tuple(witnesses))
 
 
 def free_ports(count: int) -> list[int]:

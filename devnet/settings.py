@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account.signers.local import LocalAccount
 
 from connectionchain.ids import AccountId
 from connectionchain.network import Network, Token
 from connectionchain.rates import Commission, Limits, Rate, base_ratio
-from devnet.accounts import ATTESTORS
-from worker import AttestorRole, LiquidityRole, NodeRole, Settings
+from devnet.accounts import ATTESTORS, demo_seed
+from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 SETTINGS_FILE = "worker.json"
 WORTH = "1.25"
@@ -20,15 +22,24 @@ WORTH = "1.25"
 
 def worker_settings(network: Network, network_file: Path, directory: Path, keys: Mapping[str, LocalAccount]) -> Path:
     """Writes keys and settings into `directory`; the settings' path."""
-    files = {label: key_file(directory / "keys", label, key) for label, key in keys.items()}
+    secrets = directory / "keys"
+    files = {label: key_file(secrets, label, key) for label, key in keys.items()}
+    log, witnesses = network.evidence, network.evidence.witnesses
     settings = Settings(
         network=network_file,
         contracts=True,
         nodes=tuple(NodeRole(chain=name, key_file=files[f"node.{name}"]) for name in network.chains),
         database=_sqlite(directory / "ledger.db"),
+        log=LogRole(key_file=seed_file(secrets, "log", demo_seed("log")), port=_port(log.url)),
         attestors=tuple(
             AttestorRole(
-                name=name, key_file=files[f"attestor.{name}"], database=_sqlite(directory / f"attestor-{name}.db")
+                name=name,
+                key_file=files[f"attestor.{name}"],
+                database=_sqlite(directory / f"attestor-{name}.db"),
+                witness=WitnessRole(
+                    key_file=seed_file(secrets, f"witness.{name}", demo_seed(f"witness.{name}")),
+                    port=_port(witnesses[name].url),
+                ),
             )
             for name in ATTESTORS
         ),
@@ -71,11 +82,25 @@ def _rate(name: str, source: Token, target: Token, worth: str, liquidity: str) -
 
 
 def key_file(directory: Path, label: str, key: LocalAccount) -> Path:
+    return _private_file(directory, label, bytes(key.key))
+
+
+def seed_file(directory: Path, label: str, key: Ed25519PrivateKey) -> Path:
+    return _private_file(directory, label, key.private_bytes_raw())
+
+
+def _private_file(directory: Path, label: str, secret: bytes) -> Path:
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / label
     path.touch(mode=0o600)
-    path.write_text("0x" + bytes(key.key).hex() + "\n")
+    path.write_text(f"0x{secret.hex()}\n")
     return path
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port
+    return port
 
 
 def _sqlite(path: Path) -> str:

@@ -13,7 +13,8 @@ from connectionchain.network import Engine, Network
 from devnet.accounts import demo_accounts
 from devnet.chains import Anvil
 from devnet.deploy import Currency, Deployer, deploy_network, one_currency_each
-from devnet.ports import Ports
+from devnet.log import evidence_log
+from devnet.ports import HOST, Ports
 from devnet.process import Child
 from devnet.record import NETWORK_FILE, WORKER, Record, stop_in_order
 from devnet.service import Service
@@ -46,6 +47,7 @@ class Devnet:
     ) -> None:
         names = tuple(string.ascii_lowercase[: len(ports.chains)])
         self.directory = directory
+        self.ports = ports
         self.record = Record(ports=ports, block_time=block_time)
         self.keys = demo_accounts(names)
         self.currencies = one_currency_each(names) if currencies is None else currencies
@@ -145,7 +147,9 @@ class Devnet:
 
     async def _deploy(self) -> Network:
         engine = Engine(address=self.temporal.address, namespace=NAMESPACE, ui=self.temporal.ui)
-        return await deploy_network(engine, self.chains, self.keys, self.currencies)
+        network = await deploy_network(engine, self.chains, self.keys, self.currencies)
+        log, *witnesses = (f"http://{HOST}:{port}" for port in (self.ports.log, *self.ports.witnesses))
+        return network.model_copy(update={"log": evidence_log(log, witnesses)})
 
     def _temporal(self, ports: Ports, lasting: bool) -> TemporalServer:
         return TemporalServer(

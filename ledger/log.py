@@ -4,14 +4,12 @@ Two transactions, each safe to lose: `integrate` moves records and grows the tre
 committed. The head's row is locked by both, so there is one order of records, one tree, and never a fork.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import sqlalchemy
-import structlog
 from sqlalchemy import Column, LargeBinary, delete, insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import Field, SQLModel, col, select
 
@@ -28,9 +26,7 @@ from ledger.evidence import BIG, EvidenceEntry, PendingEntry, event, records
 from ledger.tiles import TileStore
 
 BATCH = 4096
-INTERVAL_SECONDS = 0.25
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 class Forked(ConnectionChainError):
@@ -63,15 +59,6 @@ class Log:
             await self._create()
         except IntegrityError:  # another process was quicker
             await self._create()
-
-    async def run(self, interval: float = INTERVAL_SECONDS) -> None:
-        """Integrates and publishes for ever; a checkpoint follows a commit within `interval` seconds and a batch."""
-        while True:
-            try:
-                await self.advance()
-            except (Unavailable, OSError, DBAPIError) as error:
-                log.warning("evidence log waits", error=str(error))
-            await asyncio.sleep(interval)
 
     async def advance(self) -> Note | None:
         """Integrates everything that is pending and publishes; None if there was nothing."""
@@ -141,6 +128,12 @@ class Log:
                 )
             if not heads:
                 session.add(LogHead(origin=self.origin))
+
+    async def positions(self, deal: str) -> list[int]:
+        """Where the records of a deal are in the log."""
+        mine = select(EvidenceEntry.position).where(EvidenceEntry.deal == bytes.fromhex(deal[2:]))
+        async with self._database.read() as session:
+            return list(await session.exec(mine.order_by(col(EvidenceEntry.position))))
 
     async def _behind(self) -> bool:
         async with self._database.read() as session:

@@ -56,5 +56,6 @@ async def test_settings__give_every_queue_to_exactly_one_role(tmp_path: Path, do
         served += [TASK_QUEUE] * settings.contracts + [DESK_QUEUE] * bool(settings.liquidity)
         served += [node_queue(network.chain(node.chain).id) for node in settings.nodes]
         served += [attestor_queue(attestor.name) for attestor in settings.attestors]
-        assert (tmp_path / role / "key").exists() == (role != "contracts")
+        assert (tmp_path / role / "key").exists() == (role not in ("contracts", "log"))
+        assert (tmp_path / role / "log.key").exists() == role.startswith(("attestor", "log"))
     assert sorted(served) == sorted(name for name, _kind in queues(network))

@@ -85,9 +85,7 @@ async def test_currencies__any_number_on_one_chain() -> None:
 
 async def test_start__that_fails_stops_what_it_started(net: Devnet, tmp_path: Path) -> None:
     free = Ports.free(2, ui=False)
-    half = Devnet(
-        tmp_path, Ports(temporal=free.temporal, ui=None, chains=(free.chains[0], net.chain("a").port)), block_time=1
-    )
+    half = Devnet(tmp_path, free.model_copy(update={"chains": (free.chains[0], net.chain("a").port)}), block_time=1)
     with pytest.raises(Unavailable, match=f"port {net.chain('a').port} for chain b is taken by anvil"):
         await half.start()
     await half.close()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectionchain.network import Chain, Network
-from worker import AttestorRole, LiquidityRole, NodeRole, Settings
+from connectionchain.network import Chain, EvidenceLog, Network
+from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 NETWORK, *SETTINGS = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -22,7 +22,9 @@ def test_configuration__settings_file(example: str) -> None:
     assert settings.nodes or settings.attestors
 
 
-@pytest.mark.parametrize("model", [Settings, NodeRole, AttestorRole, LiquidityRole, Chain])
+@pytest.mark.parametrize(
+    "model", [Settings, NodeRole, LogRole, WitnessRole, AttestorRole, LiquidityRole, Chain, EvidenceLog]
+)
 def test_configuration__every_field_is_explained(model: type) -> None:
     explained = " ".join(re.findall(r"^\| (.*?) \|", PAGE, re.MULTILINE))
     assert [name for name in model.model_fields if name not in explained] == []

@@ -31,6 +31,7 @@ class Options:
     seed: int
     gap: float = 4.0
     span: float | None = None
+    alertness: float = 60.0
     patience: float = 600.0
     kinds: tuple[str, ...] = tuple(each.kind for each in FAULTS)
     deal_kinds: tuple[str, ...] = KINDS
@@ -49,7 +50,7 @@ async def run(directory: Path, options: Options, console: Console, postgres: str
         span = options.span or max(options.gap * options.faults, 1.0)
         played = scripts(options.seed, options.deals, span, PEOPLE, options.deal_kinds)
         before = await balances(made)
-        after = await storm(made, played, drawn, options.patience)
+        after = await storm(made, played, drawn, options.alertness, options.patience)
         found = await violations(made, after, before)
         for each in found:
             await _explain(made, after, each, options, console)

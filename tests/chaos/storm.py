@@ -18,9 +18,6 @@ from tests.chaos.world import World
 
 T = TypeVar("T")
 
-PATIENCE_S = 60.0
-"""A strike whose moment does not come in this time strikes anyway: the damage is what counts."""
-
 
 @dataclass
 class Struck:
@@ -44,11 +41,14 @@ class Aftermath:
     seconds: float = 0.0
 
 
-async def storm(world: World, scripts: Sequence[Script], strikes: Sequence[Strike], patience: float) -> Aftermath:
-    """Plays everything; `patience` is how long (seconds) the deals may take to end after the last fault."""
+async def storm(
+    world: World, scripts: Sequence[Script], strikes: Sequence[Strike], alertness: float, patience: float
+) -> Aftermath:
+    """Plays everything. A strike whose moment does not come for `alertness` seconds strikes anyway: the damage is what
+    counts. `patience` is how long (seconds) the deals may take to end after the last fault."""
     began = time.monotonic()
     playing = [asyncio.create_task(_at(began + script.at, play(script, world))) for script in scripts]
-    striking = [asyncio.create_task(_at(began + each.at, _strike(each, world))) for each in strikes]
+    striking = [asyncio.create_task(_at(began + each.at, _strike(each, world, alertness))) for each in strikes]
     after = Aftermath(struck=list(await asyncio.gather(*striking)), played=list(await asyncio.gather(*playing)))
     after.ends = await _ends(world, after.played, patience)
     after.seconds = time.monotonic() - began
@@ -61,9 +61,9 @@ async def _at(when: float, action: Coroutine[Any, Any, T]) -> T:
     return await action
 
 
-async def _strike(strike: Strike, world: World) -> Struck:
+async def _strike(strike: Strike, world: World, alertness: float) -> Struck:
     rng = random.Random(strike.seed)
-    passing = await world.proxy.next(strike.moment, PATIENCE_S)
+    passing = await world.proxy.next(strike.moment, alertness)
     prompted = passing is not None
     if passing is None:
         passing = Passing(f"{rng.choice(sorted(world.nodes))}/{rng.choice(sorted(world.network.chains))}")

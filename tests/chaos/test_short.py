@@ -17,10 +17,11 @@ from tests.chaos.faults import (
 from tests.chaos.run import Options, run
 
 SHORT = Options(
-    deals=8,
+    deals=6,
     faults=7,
     seed=3,
-    gap=1.5,
+    gap=1.0,
+    alertness=6.0,
     patience=60.0,
     kinds=tuple(
         each.kind for each in (KillWorker, KillAttestor, KillEngine, KillChain, ReorgDropping, DatabaseLoss, RpcDrops)

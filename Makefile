@@ -12,7 +12,7 @@ DEVNET = $(BIN)/python -m devnet
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup lint test contracts demo up down status bench lock
+.PHONY: help setup lint test contracts demo up down status bench chaos lock
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -51,6 +51,10 @@ down: .venv/ready ## end what `make up` started; its state is kept
 
 bench: setup ## measure
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: setup ## deals of every kind in a storm of faults: DEALS=1000 FAULTS=200 SEED=7
+	$(BIN)/python -m tests.chaos $(if $(DEALS),--deals $(DEALS)) $(if $(FAULTS),--faults $(FAULTS)) \
+	  $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: .venv/ready ## pin what pyproject.toml asks for; ARGS=--upgrade for the newest
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -3,8 +3,12 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
 import random
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,23 +181,30 @@ class ClockSkew(Fault):
 
     @classmethod
     def possible(cls, world: World) -> bool:
-        return _faketime() is not None
+        """Only if the library is there and made for this machine."""
+        shown = subprocess.run([sys.executable, "-c", _CLOCK], env=os.environ | _skewed(1000), capture_output=True)
+        return _faketime() is not None and abs(float(shown.stdout or 0) - time.time() - 1000) < 100
 
     async def strike(self) -> None:
         service: Worker = self.rng.choice([self.world.nodes[self.passing.program], *self.world.attestors.values()])
         self.targets = [service.name]
         skew = self.rng.choice((-1800, -45, 45, 1800))
-        service.extra = {
-            "LD_PRELOAD": str(_faketime()),
-            "FAKETIME": f"{skew:+d}s",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        service.extra = _skewed(skew)
         try:
             await self.crash(service)
             await asyncio.sleep(self.rng.uniform(5, 10))
         finally:
             service.extra = {}
             await self.crash(service)
+
+
+_CLOCK = "import time; print(time.time())"
+
+
+def _skewed(seconds: int) -> dict[str, str]:
+    """The environment of a process whose clock is wrong by so much."""
+    library = str(_faketime() or "")
+    return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def _faketime() -> Path | None:

@@ -105,7 +105,8 @@ class Driver:
         last = attempts[-1]
         if last.age > self._patience:
             last = await self._replaced(last)
-        await self._resend_lane(last.sequence)
+        if last.age > self._patience / 2:
+            await self._resend_lane(last.sequence)
         if await self._chain.broadcast(_prepared(last)) is Broadcast.CONFLICT:
             await self._give_up_if_displaced(name, last)
 

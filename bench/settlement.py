@@ -96,7 +96,7 @@ async def purchase(
         ]
         began = time.monotonic()
         await client.start(deal, signed)
-        async for now in client.follow(deal, 0.2):
+        async for now in client.follow(deal):
             if now.state is State.LOCKED:
                 break
         locked = time.monotonic()

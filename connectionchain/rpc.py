@@ -3,6 +3,8 @@
 Source: https://ethereum.org/en/developers/docs/apis/json-rpc/, JSON-RPC 2.0.
 """
 
+import ssl
+from functools import cache
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +33,12 @@ class _NoAnswer(Exception):
     """This URL is of no use now; the next one may be."""
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than most calls: once is enough."""
+    return httpx.create_ssl_context()
+
+
 class Rpc:
     """An async context manager. Every call tries the chain's URLs in order; before a URL's first answer counts,
     its node must name the chain's own id.
@@ -40,7 +48,7 @@ class Rpc:
 
     def __init__(self, chain: Chain, timeout: float = TIMEOUT_SECONDS) -> None:
         self.chain = chain
-        self._http = httpx.AsyncClient(timeout=timeout)
+        self._http = httpx.AsyncClient(timeout=timeout, verify=_tls())
         self._verified: set[str] = set()
         self._ids = count(1)
 

@@ -1,7 +1,8 @@
 """One database: PostgreSQL, or SQLite in WAL mode for a single process. Tables live beside their use."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -21,7 +22,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = create_async_engine(url)
+        # SQLite lets one writer in and makes the others poll: in one process they queue up here instead.
+        self._turn: AbstractAsyncContextManager[Any] = nullcontext()
         if self.engine.dialect.name == "sqlite":
+            self._turn = asyncio.Lock()
             event.listen(self.engine.sync_engine, "connect", _sqlite_pragmas)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
 
@@ -46,7 +50,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction: commits at the end, rolls back on any error. Writers queue up on SQLite; on
         PostgreSQL lock the rows you decide upon (`with_for_update`)."""
-        async with self.engine.connect() as connection:
+        async with self._turn, self.engine.connect() as connection:
             writing = await connection.execution_options(write=True)
             async with AsyncSession(writing, expire_on_commit=False) as session, session.begin():
                 yield session

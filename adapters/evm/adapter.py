@@ -8,7 +8,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Broadcast, Incident, Location, Operation, Plan, Prepared, Surveyed
+from adapters.base import Broadcast, Depth, Incident, Location, Operation, Plan, Prepared, Surveyed
 from adapters.evm.calls import call_data
 from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
@@ -54,6 +54,12 @@ class EvmAdapter(EvmView):
     @property
     def final(self) -> Block | None:
         return self.follower.final
+
+    async def block(self, depth: Depth) -> Block:
+        """The final block is the follower's: asked by all, it need not be fetched for each."""
+        if depth == "final" and self.follower.final:
+            return self.follower.final
+        return await super().block(depth)
 
     async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
         last = (await self.block("final")).number
@@ -124,13 +130,13 @@ class EvmAdapter(EvmView):
             receipt = await self.node.eth("get_transaction_receipt", transaction)
         except TransactionNotFound:
             return Location.ABSENT
-        if receipt["status"] == 1 or receipt["blockNumber"] > (await self._block("final"))["number"]:
+        if receipt["status"] == 1 or receipt["blockNumber"] > (await self.block("final")).number:
             return Location.INCLUDED
         return Location.REVERTED
 
     async def displaced(self, sequence: int) -> bool:
-        final = await self._block("final")
-        return int(await self.node.eth("get_transaction_count", self._key.address, final["number"])) > sequence
+        final = (await self.block("final")).number
+        return int(await self.node.eth("get_transaction_count", self._key.address, final)) > sequence
 
     @property
     def mark(self) -> int:

@@ -91,7 +91,7 @@ class Follower:
         self._view.node.saw_head(head.number)
         if await self._is_of_the_past(head):
             return
-        final = await self._view.block("final")
+        final = block_of(await self._view.block_data("final"))
         ancestor, dropped = await self._common_ancestor(head, data["parentHash"].to_0x_hex(), final)
         touched = set().union(*(seen.entries for seen in dropped.values())) if dropped else set()
         logs = await self._view.escrow_logs(ancestor + 1, head.number)

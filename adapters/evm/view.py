@@ -32,7 +32,7 @@ class EvmView:
         await self.node.close()
 
     async def block(self, depth: Depth) -> Block:
-        return block_of(await self._block(depth))
+        return block_of(await self.block_data(depth))
 
     async def entry(self, terms: Terms, depth: Depth) -> Entry:
         block = await self.block(depth)
@@ -73,7 +73,7 @@ class EvmView:
 
     async def head(self) -> Any:
         """The newest block with all its header fields."""
-        return await self._block("latest")
+        return await self.block_data("latest")
 
     async def hash_of(self, number: int) -> str | None:
         """The hash of the canonical block `number`; None if there is no such block (any more)."""
@@ -93,7 +93,8 @@ class EvmView:
             query["topics"] = [None, entry]
         return list(await self.node.eth("get_logs", query)) if query["fromBlock"] <= last else []
 
-    async def _block(self, depth: Depth) -> Any:
+    async def block_data(self, depth: Depth) -> Any:
+        """The block with all its header fields, fetched anew."""
         finality = self.config.finality
         try:
             if depth == "latest":

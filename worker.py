@@ -29,19 +29,23 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleUpdate,
 )
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.accounts import AccountDesk
 from activities.attestor import Attestor
+from activities.bookkeeper import Bookkeeper
+from activities.cashier import Cashier
 from activities.driver import Driver
 from activities.facts import Witness
 from activities.incidents import IncidentDesk
 from activities.liquidity import LiquidityDesk
+from activities.metering import MeterAttestor
 from activities.node import ConnectionNode
 from activities.orders import attestor_queue, node_queue
 from activities.reconciler import Reconciler
+from activities.watch import Watcher
 from adapters.evm.adapter import EvmAdapter
 from adapters.evm.fees import FeePolicy
 from adapters.evm.view import EvmView
@@ -60,8 +64,10 @@ from ledger.liquidity import LiquidityBook
 from ledger.outbox import Outbox
 from ledger.store import check_mark, mark_of
 from web.roles import evidence_log, log_witness
+from workflows.billing import Billing
 from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
+from workflows.watch import ChainWatch, watch_id
 
 DEPLOYMENT = "connectionchain"
 """The name under which the engine knows the builds of the contracts' workers."""
@@ -157,6 +163,7 @@ async def service(settings: Settings) -> AsyncIterator[None]:
         ]
         if settings.contracts:
             await _schedule_reconciliation(client, network, timedelta(minutes=settings.reconcile_minutes))
+            await _watch_chains(client, network)
         if settings.log:
             await _log(stack, network, settings, settings.log)
         for each in workers:
@@ -171,7 +178,7 @@ def _contracts(client: Client, settings: Settings) -> Worker:
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[Settlement, Reconciliation],
+        workflows=[Settlement, Billing, ChainWatch, Reconciliation],
         deployment_config=WorkerDeploymentConfig(
             version=version,
             use_worker_versioning=True,
@@ -206,10 +213,16 @@ async def _node(stack: AsyncExitStack, client: Client, network: Network, setting
     driver = Driver(chain, outbox, patience)
     node = ConnectionNode(chain, chain.escrow, outbox, driver)
     reconciler = Reconciler(chain, chain.escrow, driver, database, client)
+    cashier, bookkeeper = Cashier(chain, chain.escrow, outbox, driver), Bookkeeper(database)
     return Worker(
         client,
         task_queue=node_queue(chain.chain),
-        activities=[node.lock, node.release, node.give_back, reconciler.reconcile],
+        activities=[
+            *(node.lock, node.release, node.give_back, reconciler.reconcile),
+            *(cashier.lock_entry, cashier.meter, cashier.reclaim_entry, cashier.check),
+            *(bookkeeper.subscribe, bookkeeper.unsubscribe, bookkeeper.reckon, bookkeeper.hold, bookkeeper.uses),
+            Watcher(chain, database, client).watch,
+        ],
         max_concurrent_activities=PENDING_OPERATIONS,
         graceful_shutdown_timeout=DRAIN,
     )
@@ -257,6 +270,18 @@ async def _schedule_reconciliation(client: Client, network: Network, every: time
         await handle.update(lambda _: ScheduleUpdate(schedule=schedule))
 
 
+async def _watch_chains(client: Client, network: Network) -> None:
+    """One watch for each chain, whoever starts it first."""
+    for chain in network.chains.values():
+        await client.start_workflow(
+            ChainWatch.run,
+            chain.id,
+            id=watch_id(chain.id),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+
+
 async def _attestor(stack: AsyncExitStack, client: Client, network: Network, role: AttestorRole) -> Worker:
     views: dict[ChainId, EvmView] = {}
     for name, chain in network.chains.items():
@@ -272,10 +297,11 @@ async def _attestor(stack: AsyncExitStack, client: Client, network: Network, rol
         serve = log_witness(role.name, network.evidence, database, seed, witness.host, witness.port)
         await stack.enter_async_context(serve)
     attestor = Attestor(key, network, Witness(views, lambda: datetime.now(UTC)), database)
+    metering = MeterAttestor(key, network, views, lambda: datetime.now(UTC), database)
     return Worker(
         client,
         task_queue=attestor_queue(role.name),
-        activities=[attestor.attest],
+        activities=[attestor.attest, metering.attest_metering],
         graceful_shutdown_timeout=DRAIN,
     )
 

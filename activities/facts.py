@@ -11,8 +11,9 @@ from connectionchain.conditions import OPERATOR, Facts
 from connectionchain.deal import Deal
 from connectionchain.errors import BadSignature, NotEntitled, Refused, TooLate, Unavailable, UnknownName
 from connectionchain.escrow import Status, Terms
-from connectionchain.ids import ChainId
+from connectionchain.ids import AccountId, ChainId
 from connectionchain.statements import Statement
+from connectionchain.typed_data import TypedData
 
 
 class Witness:
@@ -92,19 +93,23 @@ class Witness:
         return True
 
     async def _genuine(self, deal: Deal, statement: Statement) -> bool:
-        """A key's signature first; an account with code may have signed with its key as well (EIP-7702)."""
         if statement.by is None:
             return True  # an operator's word: it counts only where the deal says so
-        typed = statement.typed_data(deal.id)
-        if typed.signer_of(statement.signature) == statement.by.address:
-            return True
         view = self._views.get(statement.by.chain)
-        return view is not None and await view.approves(statement.by, typed.digest, statement.signature)
+        return await genuine(view, statement.by, statement.typed_data(deal.id), statement.signature)
 
     def _view(self, chain: ChainId) -> ChainView:
         if chain not in self._views:
             raise UnknownName(f"this attestor does not watch {chain}", field="chain", remedy="configure its URL")
         return self._views[chain]
+
+
+async def genuine(view: ChainView | None, by: AccountId, typed: TypedData, signature: str) -> bool:
+    """Whether `by` signed. A key's signature first; an account with code may have signed with its key as well
+    (EIP-7702)."""
+    if typed.signer_of(signature) == by.address:
+        return True
+    return view is not None and await view.approves(by, typed.digest, signature)
 
 
 def _forged(statement: Statement) -> BadSignature:

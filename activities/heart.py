@@ -1,7 +1,7 @@
 """The heartbeat of an activity that waits: beats by itself, so that a lost worker is noticed and no live one is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from temporalio import activity
@@ -10,19 +10,19 @@ BEAT_S = 5
 
 
 @asynccontextmanager
-async def beating() -> AsyncIterator[None]:
-    """Heartbeats while the block runs; does nothing outside an activity."""
+async def beating(telling: Callable[[], object] = lambda: None) -> AsyncIterator[None]:
+    """Heartbeats, `telling` how far it is, while the block runs; does nothing outside an activity."""
     if not activity.in_activity():
         yield
         return
-    task = asyncio.create_task(_beat())
+    task = asyncio.create_task(_beat(telling))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _beat() -> None:
+async def _beat(telling: Callable[[], object]) -> None:
     while True:
-        activity.heartbeat()
+        activity.heartbeat(telling())
         await asyncio.sleep(BEAT_S)

@@ -61,7 +61,7 @@ class Reconciler:
 
     async def _look_at(self, entry: Surveyed, known: set[tuple[str, int]]) -> list[Finding]:
         unrecorded = [step for step in entry.steps if _event(step) not in known]
-        is_open = entry.steps[-1].kind is Kind.LOCKED
+        is_open = entry.steps[-1].kind in (Kind.LOCKED, Kind.METERED)
         if not (unrecorded or is_open):
             return []
         status, start = await self._workflow(entry.terms.deal)
@@ -102,10 +102,13 @@ class Reconciler:
         return self._finding(Problem.ABANDONED, deal, entry.entry, "its workflow was lost", "deal taken up again")
 
     async def _workflow(self, deal: str) -> tuple[WorkflowExecutionStatus | None, SettlementStart | None]:
-        """The status of the deal's workflow and what it was started with; None, None if there never was one."""
+        """The status of the workflow of that id and, if it is a deal's, what it was started with; None, None if there
+        never was one."""
         handle = self._client.get_workflow_handle(deal)
         try:
-            status = (await handle.describe()).status
+            described = await handle.describe()
+            if described.workflow_type != WORKFLOW:
+                return described.status, None
             first = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
@@ -113,7 +116,7 @@ class Reconciler:
             raise
         (start,) = await self._client.data_converter.decode(list(first.input.payloads), [SettlementStart])
         assert isinstance(start, SettlementStart)
-        return status, start
+        return described.status, start
 
     async def _restart(self, start: SettlementStart) -> None:
         """With what its lost workflow knew, above all the decision if there was one. Without it the deal finds out

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol
 
 from connectionchain.authorization import Authorization
 from connectionchain.escrow import Status, Terms
-from connectionchain.events import EventFilter, Match
+from connectionchain.events import EventFilter
 from connectionchain.evidence import Block, Kind, Step
 from connectionchain.ids import AccountId, ChainId
+from connectionchain.sieve import Match
 
 Depth = Literal["latest", "final"]
 
@@ -152,8 +153,8 @@ class ChainAdapter(ChainView, Protocol):
     def final(self) -> Block | None:
         """The newest final block as far as this process has followed the chain."""
 
-    async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
-        """The final events of an entry, oldest first."""
+    async def history(self, terms: Terms, leg: int, since: int = 0) -> tuple[Step, ...]:
+        """The final events of an entry from block `since` on, oldest first."""
 
     async def survey(self) -> tuple[Surveyed, ...]:
         """Every entry the escrow has held."""

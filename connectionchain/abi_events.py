@@ -75,7 +75,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class EventType:
-    """Such as `Delivered(bytes32 indexed order, uint256 amount)`. A parameter without a name is called by its number."""
+    """Such as `Delivered(bytes32 indexed order, uint256 amount)`. Unnamed parameters are called by their number."""
 
     name: str
     parameters: tuple[Parameter, ...]

@@ -1,13 +1,11 @@
-"""Events on a chain: which ones are meant, and what one of them says. No node is asked here."""
+"""Events on a chain: which ones are meant, what one of them says, and how a workflow is told. No node is asked here."""
 
 import operator
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from connectionchain.abi_events import EventType, Malformed, Value
+from connectionchain.abi_events import EventType, Value
 from connectionchain.ids import ChainId, EvmAddress, Hex32
 from connectionchain.model import Model, Time
 from connectionchain.money import Natural
@@ -101,64 +99,13 @@ class ChainEvent(Model):
     values: dict[str, str]
 
 
-class Log(NamedTuple):
-    """An event as a node tells it; `time` in Unix seconds, hex in lower case."""
+class Observation(Model):
+    """What the chain watch tells a subscriber: `count` final events passed the filter, the newest of them at `at`.
+    It may be told twice, but never backwards. `events` are the new ones, if the subscription asks for them; `total` is
+    what a mandate's uses cost in all."""
 
-    contract: str
-    topics: tuple[str, ...]
-    data: str
-    block: int
-    log_index: int
-    block_hash: str
-    transaction: str
-    time: int
-
-
-class Match(NamedTuple):
-    """A log with its decoded fields."""
-
-    log: Log
-    values: dict[str, Value]
-
-    @property
-    def at(self) -> tuple[int, int]:
-        return self.log.block, self.log.log_index
-
-
-class Sieve:
-    """Many filters at once. The work for an event does not grow with filters that want another value of a field."""
-
-    def __init__(self, filters: Sequence[EventFilter]) -> None:
-        self._filters = filters
-        self._types: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._by_value: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
-        self._keys: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for n, each in enumerate(filters):
-            self._types[each.contract, each.type.topic].add(each.event)
-            key = next((one for one in each.where if one.op == "eq"), Predicate(field="", value=""))
-            self._keys[each.contract, each.event].add(key.field)
-            self._by_value[each.contract, each.event, key.field, key.value].append(n)
-
-    def sort(self, logs: Iterable[Log]) -> list[list[Match]]:
-        """For each filter the events that pass it, in the order of the chain. What is malformed passes none."""
-        found: list[list[Match]] = [[] for _ in self._filters]
-        for log in sorted(logs, key=lambda each: (each.block, each.log_index)):
-            for n, match in self._passed(log):
-                found[n].append(match)
-        return found
-
-    def _passed(self, log: Log) -> Iterator[tuple[int, Match]]:
-        for event in self._types.get((log.contract, log.topics[0]), ()) if log.topics else ():
-            try:
-                values = EventType.parse(event).decode(log.topics, log.data)
-            except Malformed:
-                continue
-            match = Match(log, values)
-            for field in self._keys[log.contract, event]:
-                wanted = str(values.get(field, ""))
-                for n in self._by_value.get((log.contract, event, field, wanted), ()):
-                    if self._passes(self._filters[n], match):
-                        yield n, match
-
-    def _passes(self, filter_: EventFilter, match: Match) -> bool:
-        return match.log.block >= filter_.since and all(p.holds(match.values[p.field]) for p in filter_.where)
+    filter: Hex32
+    at: Position
+    count: int = Field(ge=0)
+    total: Natural = 0
+    events: tuple[ChainEvent, ...] = ()

@@ -35,7 +35,8 @@ class AtCap(StrEnum):
 class Mandate(Model):
     """`consumer` pays `provider` for each event of `usage`, priced by `tariff`, settled whenever `threshold` is due or
     `period` seconds have passed. Uses before `end` count, by the data chain's time; a use is payable once the consumer
-    has had `dispute_window` seconds to dispute it. `units` names the field that counts units; without it each is one."""
+    has had `dispute_window` seconds to dispute it. `units` names the field that counts units; without it each
+    use is one."""
 
     version: Literal[1] = 1
     token: TokenId

@@ -1,4 +1,4 @@
-"""Puts the escrow and a currency on a development chain; does nothing where they already are.
+"""Puts the escrow, a currency and the data contract on a development chain; does nothing where they already are.
 
 Addresses follow from the bytecode (CREATE2), so they are the same on every machine and every run.
 """
@@ -62,6 +62,7 @@ class Deployer:
         """Gas for everybody, the escrow, the currencies; all final when it returns."""
         await self._give_gas()
         escrow = await self._contract("Escrow", *self._quorum())
+        await self._contract("DataAccess")
         tokens = {each.symbol: await self._currency(each) for each in currencies}
         await self.chain.mine(BLOCKS_TO_FINAL)
         chain = Chain(
@@ -155,6 +156,11 @@ def attestors(accounts: Mapping[str, LocalAccount]) -> Attestors:
     return Attestors(members=members, threshold=THRESHOLD)
 
 
+def data_access() -> str:
+    """The address of the data chain's contract, the same on every development chain."""
+    return create2_address(_creation_code("DataAccess", ()))
+
+
 def create2_address(code: bytes) -> str:
     """EIP-1014, with salt 0."""
     return "0x" + keccak(b"\xff" + bytes.fromhex(CREATE2_DEPLOYER[2:]) + bytes(32) + keccak(code))[12:].hex()
@@ -162,8 +168,7 @@ def create2_address(code: bytes) -> str:
 
 def _creation_code(name: str, arguments: tuple[Any, ...]) -> bytes:
     artefact = json.loads(_artefact(name).read_text())
-    constructor = next(entry for entry in artefact["abi"] if entry["type"] == "constructor")
-    types = [entry["type"] for entry in constructor["inputs"]]
+    types = [value["type"] for entry in artefact["abi"] if entry["type"] == "constructor" for value in entry["inputs"]]
     return bytes.fromhex(artefact["bytecode"].removeprefix("0x")) + encode(types, arguments)
 
 

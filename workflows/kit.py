@@ -1,9 +1,9 @@
 """What extended smart contracts are written with: orders to connection nodes and attestors, with named policies."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -133,15 +133,21 @@ async def certify(
     threshold: int,
     until: datetime,
 ) -> Certificate:
-    """Asks all attestors at once and goes on with the first `threshold`. Raises NoQuorum once so many cannot agree."""
-    asked = [asyncio.create_task(attest(deal, outcome, statements, name, until)) for name in attestors]
-    given: list[Attestation] = []
+    """The decision of the first `threshold` attestors. Raises NoQuorum."""
+    asked = [attest(deal, outcome, statements, name, until) for name in attestors]
+    return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(await quorum(asked, threshold)))
+
+
+async def quorum(questions: Sequence[Coroutine[Any, Any, T | ActivityError]], threshold: int) -> list[T]:
+    """Asks all attestors at once; the first `threshold` answers. Raises NoQuorum once there cannot be so many."""
+    asked = [asyncio.create_task(each) for each in questions]
+    given: list[T] = []
     failed: list[ActivityError] = []
     for each in workflow.as_completed(asked):
         answer = await each
         failed.append(answer) if isinstance(answer, ActivityError) else given.append(answer)
         if len(given) == threshold:
-            return Certificate(deal=deal.id, outcome=outcome, attestations=tuple(given))
+            return given
         if len(failed) > len(asked) - threshold:
             break
     raise NoQuorum(failed)

@@ -61,11 +61,11 @@ class EvmAdapter(EvmView):
             return self.follower.final
         return await super().block(depth)
 
-    async def history(self, terms: Terms, leg: int) -> tuple[Step, ...]:
-        last = (await self.block("final")).number
+    async def history(self, terms: Terms, leg: int, since: int = 0) -> tuple[Step, ...]:
+        last, earliest = (await self.block("final")).number, max(self.config.escrow_block, since)
         logs: list[Any] = []
-        while last >= self.config.escrow_block and Kind.LOCKED not in map(kind_of, logs):
-            first = max(self.config.escrow_block, last - BLOCKS_AT_ONCE + 1)
+        while last >= earliest and Kind.LOCKED not in map(kind_of, logs):
+            first = max(earliest, last - BLOCKS_AT_ONCE + 1)
             logs = await self.escrow_logs(first, last, terms.id(self.escrow)) + logs
             last = first - 1
         return tuple([await self._step(each, leg) for each in logs if kind_of(each)])

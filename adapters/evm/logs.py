@@ -7,7 +7,8 @@ from web3.exceptions import Web3RPCError
 
 from adapters.evm.pool import Pool
 from connectionchain.errors import Unavailable
-from connectionchain.events import EventFilter, Log
+from connectionchain.events import EventFilter
+from connectionchain.sieve import Log
 
 MOST_VALUES = 100
 """Of one indexed field in one query; beyond that every event of the type is asked for."""

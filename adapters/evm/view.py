@@ -12,11 +12,12 @@ from adapters.evm.logs import logs
 from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms, call, decode_metered, lock_of_call
-from connectionchain.events import EventFilter, Match, Sieve
+from connectionchain.events import EventFilter
 from connectionchain.evidence import Block
 from connectionchain.ids import AccountId
 from connectionchain.model import chain_time
 from connectionchain.network import Chain
+from connectionchain.sieve import Match, Sieve
 
 ERC1271_MAGIC = "1626ba7e"
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectionchain.abi_events import EventType, Malformed
-from connectionchain.events import EventFilter, Log, Sieve
+from connectionchain.events import EventFilter
+from connectionchain.sieve import Log, Sieve
 
 DELIVERED = "Delivered(bytes32 indexed order, address by, uint256 amount, bool whole, string note, int8 grade)"
 SHOP, STRANGER = "0x" + "5b" * 20, "0x" + "66" * 20

@@ -9,12 +9,12 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
 from adapters.base import Broadcast, Depth, Incident, Location, Operation, Plan, Prepared, Surveyed
-from adapters.evm.calls import call_data
+from adapters.evm.calls import call_forms
 from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
 from adapters.evm.follower import Follower
 from adapters.evm.view import EvmView, block_of
-from connectionchain.errors import Unavailable
+from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms
 from connectionchain.evidence import Block, Kind, Step
 from connectionchain.network import Chain
@@ -85,12 +85,7 @@ class EvmAdapter(EvmView):
         return int(await self.node.eth("get_transaction_count", self._key.address, "latest"))
 
     async def plan(self, operation: Operation) -> Plan:
-        transaction: dict[str, Any] = {
-            "from": self._key.address,
-            "to": to_checksum_address(self.escrow.address),
-            "data": call_data(operation, self.escrow),
-        }
-        gas = await self.node.eth("estimate_gas", transaction)
+        transaction, gas = await self._first_that_works(call_forms(operation, self.escrow))
         fees = self._fees.first(await self.head(), await self.node.tip())
         await self._check_funds(gas * fees.most)
         content = {
@@ -102,6 +97,17 @@ class EvmAdapter(EvmView):
             "type": 2,
         }
         return Plan(content | fees.fields)
+
+    async def _first_that_works(self, forms: Sequence[str]) -> tuple[dict[str, str], int]:
+        """The call and its gas. Raises what the likeliest one was rejected for if none works."""
+        rejected: list[Rejected] = []
+        for data in forms:
+            transaction = {"from": self._key.address, "to": to_checksum_address(self.escrow.address), "data": data}
+            try:
+                return transaction, await self.node.eth("estimate_gas", transaction)
+            except Rejected as why:
+                rejected.append(why)
+        raise rejected[0]
 
     async def raised(self, plan: Plan) -> Plan | None:
         paid = Fees.of(plan.content)

@@ -1,11 +1,18 @@
 """Amounts and accounts as people write and read them: `12.50 BOOK`."""
 
+from datetime import UTC, datetime
+
+from connectionchain.conditions import Facts
 from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
 from connectionchain.ids import AccountId, TokenId
+from connectionchain.model import rfc3339
 from connectionchain.money import UINT96_MAX, from_base_units, to_base_units
 from connectionchain.network import Network, Token
 from connectionchain.rates import TokenAmount
+
+_BEFORE = datetime.min.replace(tzinfo=UTC)
+"""Nothing has happened yet: every part of a condition is missing."""
 
 
 def side(network: Network, text: str, field: str) -> tuple[Token, TokenAmount | None]:
@@ -44,3 +51,18 @@ def summary(network: Network, deal: Deal) -> str:
     legs = " -> ".join(shown(network, leg.token, leg.amount) for leg in deal.legs)
     chains = ", ".join(network.chain_name(chain) for chain in deal.chains)
     return f"{len(deal.legs)} leg{'s' * (len(deal.legs) > 1)} on {chains}: {legs}"
+
+
+def details(network: Network, deal: Deal) -> str:
+    """The terms in a few lines of Markdown, for the engine's web UI."""
+    lines = [
+        f"- leg {n}: {shown(network, leg.token, leg.amount)} from `{leg.payer}` to `{leg.payee}`"
+        for n, leg in enumerate(deal.legs)
+    ]
+    condition = "; ".join(deal.condition.missing(Facts(now=_BEFORE))) if deal.condition else "none"
+    cancels = [*deal.cancellable.by, *(["its operator"] if deal.cancellable.operator else [])]
+    lines += [f"- condition: {condition}", f"- may be cancelled by: {', '.join(cancels) or 'nobody'}"]
+    lines += [f"- decided by {rfc3339(deal.decide_by)}, reclaimed by anybody from {rfc3339(deal.expiry)}"]
+    if deal.reference:
+        lines.append(f"- reference: {deal.reference}")
+    return "\n".join(lines)

@@ -14,7 +14,7 @@ from connectionchain import onchain, transactions
 from connectionchain.accounts import HANDLE
 from connectionchain.certificate import Certificate
 from connectionchain.client.accounts import Accounts
-from connectionchain.client.amounts import account, summary
+from connectionchain.client.amounts import account, details, summary
 from connectionchain.client.checks import before_start, finality_seconds
 from connectionchain.client.config import find_network
 from connectionchain.client.desk import Desk
@@ -114,7 +114,7 @@ class Client:
             attestors=tuple(attestors.members),
             threshold=attestors.threshold,
         )
-        await self.engine.start(start, summary(self.network, deal))
+        await self.engine.start(start, summary(self.network, deal), details(self.network, deal))
         return deal
 
     async def authorize(self, deal: Deal | str, key: BaseAccount) -> Explanation:

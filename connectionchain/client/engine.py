@@ -55,7 +55,7 @@ class Engine:
             ) from None
         return cls(temporal)
 
-    async def start(self, start: SettlementStart, summary: str) -> None:
+    async def start(self, start: SettlementStart, summary: str, details: str = "") -> None:
         """Idempotent: a deal that was started before, even one that has ended, is left as it is."""
         deal = start.deal
         try:
@@ -70,6 +70,7 @@ class Engine:
                     memo={"deal": deal},
                     search_attributes=search_attributes(deal),
                     static_summary=summary,
+                    static_details=details or None,
                 )
         except WorkflowAlreadyStartedError:
             return

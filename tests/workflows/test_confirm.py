@@ -116,7 +116,6 @@ async def test_contract_account__confirms_with_its_owners_signature(scene) -> No
     assert await scene.has("A", wallet) == [100]
 
 
-@pytest.mark.xfail(reason="65 bytes are taken for a key's signature, though a contract's owner signs with 65 as well")
 async def test_contract_account__pays_with_its_owners_signature(stack, scene) -> None:
     owner, shop = await scene.person(), await scene.person()
     wallet = await scene.wallet(owner, "A")

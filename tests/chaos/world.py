@@ -175,7 +175,9 @@ class _Builder:
 
     def node(self, name: str) -> Worker:
         nodes = tuple(NodeRole(chain=chain, key_file=self._key(f"node.{chain}")) for chain in self.devnet.chains)
-        settings = Settings(network=self._network(name), contracts=True, nodes=nodes, database=self.ledger)
+        settings = Settings(
+            network=self._network(name), contracts=True, nodes=nodes, database=self.ledger, reconcile_minutes=1
+        )
         return self._worker(name, settings, 1 + len(nodes))
 
     def attestor(self, name: str) -> Worker:

@@ -18,10 +18,11 @@ import psutil
 import psycopg
 
 from connectionchain.errors import Unavailable
+from devnet.chains import Anvil
 from devnet.service import Service
 from tests.chaos import troubles
 from tests.chaos.proxy import Passing, Trouble
-from tests.chaos.world import FINAL_DEPTH, Worker, World
+from tests.chaos.world import BLOCK_TIME, FINAL_DEPTH, Worker, World
 
 GWEI = 10**9
 MOST_RESTARTS = 30
@@ -266,13 +267,20 @@ class FeeSpike(Fault):
 
     async def strike(self) -> None:
         self.targets = [self.passing.chain]
-        chain, blocks = self.world.chain(self.passing.chain), self.rng.randrange(4, 12)
+        chain = self.world.chain(self.passing.chain)
         async with self.world.lock(f"fee {self.passing.chain}"):
-            for _ in range(blocks):
-                await chain.call("anvil_setNextBlockBaseFeePerGas", hex(SPIKE))
+            for _ in range(self.rng.randrange(4, 12)):
+                await self._set(chain, SPIKE)
                 self.struck()
-                await asyncio.sleep(chain.block_time or 1)
-            await chain.call("anvil_setNextBlockBaseFeePerGas", hex(NORMAL))
+                await asyncio.sleep(BLOCK_TIME)
+            await self._set(chain, NORMAL)
+
+    async def _set(self, chain: Anvil, fee: int) -> None:
+        """Once the node is up, should another fault have killed it."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await chain.call("anvil_setNextBlockBaseFeePerGas", hex(fee))
+            await asyncio.sleep(BLOCK_TIME)
 
 
 class _Rpc(Fault):

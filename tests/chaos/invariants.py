@@ -16,6 +16,7 @@ from connectionchain.rpc import Rpc
 from ledger import evidence
 from ledger.database import Database
 from tests.chaos.deals import EXPECTED, Played
+from tests.chaos.states import undocumented, way
 from tests.chaos.storm import Aftermath
 from tests.chaos.world import PEOPLE, World
 
@@ -66,6 +67,7 @@ async def violations(world: World, after: Aftermath, before: Balances) -> list[V
     found += _money(world, deals, entered, before, await balances(world))
     found += [each async for each in _transfers(world, deals, entered)]
     found += [each async for each in _evidence(world, deals, entered)]
+    found += [each async for each in _ways(world, deals)]
     found += [each async for each in _orphans(world)]
     return found
 
@@ -179,6 +181,13 @@ def _happened(entry: Entry) -> Iterator[tuple[object, ...]]:
             event.log_index,
             entry.terms.amount,
         )
+
+
+async def _ways(world: World, deals: Sequence[Deal]) -> AsyncIterator[Violation]:
+    """From state to state a deal took only the exits that the state enum documents."""
+    for deal in deals:
+        if strange := undocumented(await way(world, deal.id)):
+            yield Violation("states have the exits they document", deal.id, str(strange))
 
 
 async def _orphans(world: World) -> AsyncIterator[Violation]:

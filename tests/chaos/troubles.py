@@ -65,7 +65,11 @@ class Garbage:
     async def __call__(self, proxy: Proxy, call: Call) -> web.Response:
         whole = (await plain(proxy, call)).body
         assert isinstance(whole, bytes)
-        wrong = ({"jsonrpc": "2.0", "id": call.body.get("id"), "result": "lorem"}, [], {"jsonrpc": "2.0"})
+        wrong: tuple[Any, ...] = (
+            {"jsonrpc": "2.0", "id": call.body.get("id"), "result": "lorem"},
+            [],
+            {"jsonrpc": "2.0"},
+        )
         match self._rng.randrange(3):
             case 0:
                 return web.Response(text="<html>It works!</html>", content_type="text/html")

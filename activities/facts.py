@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from adapters.base import ChainView
-from connectionchain.conditions import OPERATOR, Facts
+from connectionchain.conditions import OPERATOR, EventSeen, Facts, Paid, followed
 from connectionchain.deal import Deal
 from connectionchain.errors import BadSignature, NotEntitled, Refused, TooLate, Unavailable, UnknownName
 from connectionchain.escrow import Status, Terms
 from connectionchain.ids import AccountId, ChainId
 from connectionchain.statements import Statement
 from connectionchain.typed_data import TypedData
+
+BLOCKS_AT_ONCE = 1000
+"""Of logs in one look."""
 
 
 class Witness:
@@ -74,13 +77,28 @@ class Witness:
     async def _condition(self, deal: Deal, confirmations: Sequence[Statement]) -> None:
         """Forged confirmations are passed over: anybody could send one beside the true one."""
         genuine = [each for each in confirmations if await self._genuine(deal, each)]
-        facts = Facts(now=self._clock(), confirmed=frozenset(each.by or OPERATOR for each in genuine))
+        confirmed = frozenset(each.by or OPERATOR for each in genuine)
+        facts = Facts(now=self._clock(), confirmed=confirmed, seen=await self._seen(deal))
         if deal.condition is None or deal.condition.holds(facts):
             return
         for each in confirmations:
             if each.by and each.by not in facts.confirmed:
                 raise _forged(each)
         raise Unavailable(f"still missing: {'; '.join(deal.condition.missing(facts))}", field="condition")
+
+    async def _seen(self, deal: Deal) -> dict[str, int]:
+        return {each.filter.id: await self._count(each) for each in followed(deal.condition)}
+
+    async def _count(self, wanted: EventSeen | Paid) -> int:
+        """Final events by this attestor's own nodes, counted until there are enough."""
+        view, count = self._view(wanted.chain), 0
+        final = (await view.block("final")).number
+        for first in range(wanted.since, final + 1, BLOCKS_AT_ONCE):
+            (found,) = await view.events([wanted.filter], first, min(final, first + BLOCKS_AT_ONCE - 1))
+            count += len(found)
+            if count >= wanted.count:
+                break
+        return count
 
     async def _cancels(self, deal: Deal, statement: Statement) -> bool:
         rule = deal.cancellable

@@ -7,7 +7,7 @@ deal = await client.pay(quote, key, payee)
 
 from typing import TYPE_CHECKING, Any
 
-from connectionchain.conditions import AllOf, AnyOf, Confirmed, TimeReached
+from connectionchain.conditions import AllOf, AnyOf, Confirmed, EventSeen, Paid, TimeReached
 from connectionchain.deal import Cancellable, Deal, Leg
 from connectionchain.errors import ConnectionChainError
 from connectionchain.ids import AccountId, ChainId, TokenId
@@ -29,9 +29,11 @@ __all__ = [
     "ConnectionChainError",
     "Deal",
     "DealSummary",
+    "EventSeen",
     "Explanation",
     "Leg",
     "Network",
+    "Paid",
     "Quote",
     "Rate",
     "State",

@@ -3,7 +3,7 @@
 import operator
 from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from connectionchain.abi_events import EventType, Value
 from connectionchain.ids import ChainId, EvmAddress, Hex32
@@ -32,21 +32,40 @@ class Predicate(Model):
         return bool(_HOLDS[self.op](actual, expected))
 
 
+class Companion(Model):
+    """Another event of the same contract in the same transaction."""
+
+    event: str = Field(max_length=512)
+    where: tuple[Predicate, ...] = Field(default=(), max_length=16)
+
+
 class EventFilter(Model):
-    """The events of one type, by one contract, from block `since` on, whose fields satisfy every predicate."""
+    """The events of one type, by one contract, from block `since` on, whose fields satisfy every predicate; only those
+    that a `beside` comes along with, if there is one."""
 
     chain: ChainId
     contract: EvmAddress
     event: str = Field(max_length=512)
     where: tuple[Predicate, ...] = Field(default=(), max_length=16)
     since: Natural
+    beside: Companion | None = None
+
+    @property
+    def companion(self) -> "EventFilter | None":
+        """The events that must come along."""
+        if self.beside is None:
+            return None
+        beside = self.beside
+        return EventFilter(
+            chain=self.chain, contract=self.contract, event=beside.event, where=beside.where, since=self.since
+        )
 
     @property
     def id(self) -> str:
         return self.sha256()
 
     @property
-    def type(self) -> EventType:
+    def abi(self) -> EventType:
         return EventType.parse(self.event)
 
     @field_validator("event")
@@ -54,6 +73,11 @@ class EventFilter(Model):
     def _declaration(cls, event: str) -> str:
         EventType.parse(event)
         return event
+
+    @model_validator(mode="after")
+    def _companion(self) -> Self:
+        self.companion  # noqa: B018 - checks its declaration and its predicates
+        return self
 
     @field_validator("where")
     @classmethod
@@ -65,9 +89,9 @@ class EventFilter(Model):
     def topics(self) -> list[str | None]:
         """What a node can select by: the type, and each indexed field that must have one value."""
         exact = {each.field: each.value for each in self.where if each.op == "eq"}
-        indexed = [each for each in self.type.parameters if each.indexed]
+        indexed = [each for each in self.abi.parameters if each.indexed]
         return [
-            self.type.topic,
+            self.abi.topic,
             *(each.topic(each.value(exact[each.name])) if each.name in exact else None for each in indexed),
         ]
 

@@ -96,7 +96,7 @@ class Mandate(Model):
                 raise ValueError(f"{role}: {account} is not on the token's chain {self.chain}")
         if self.consumer == self.provider:
             raise ValueError("consumer and provider are the same account")
-        if self.units is not None and not self.usage.type.parameter(self.units).type.startswith("uint"):
+        if self.units is not None and not self.usage.abi.parameter(self.units).type.startswith("uint"):
             raise ValueError(f"units: {self.units} is not an unsigned number")
         if self.expiry - self.end < self.window + SETTLEMENT_MARGIN:
             raise ValueError("expiry: must leave the dispute window and a minute more after end, to settle in")

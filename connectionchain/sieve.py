@@ -47,13 +47,16 @@ class Match(NamedTuple):
 class Sieve:
     """Many filters at once. The work for an event does not grow with filters that want another value of a field."""
 
-    def __init__(self, filters: Sequence[EventFilter]) -> None:
-        self._filters = filters
+    def __init__(self, wanted: Sequence[EventFilter]) -> None:
+        companions = {n: each.companion for n, each in enumerate(wanted) if each.beside}
+        self._companions = dict(zip(companions, range(len(wanted), len(wanted) + len(companions)), strict=True))
+        self._filters = filters = [*wanted, *filter(None, companions.values())]
+        self._wanted = len(wanted)
         self._types: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._by_value: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
         self._keys: dict[tuple[str, str], set[str]] = defaultdict(set)
         for n, each in enumerate(filters):
-            self._types[each.contract, each.type.topic].add(each.event)
+            self._types[each.contract, each.abi.topic].add(each.event)
             key = next((one for one in each.where if one.op == "eq"), Predicate(field="", value=""))
             self._keys[each.contract, each.event].add(key.field)
             self._by_value[each.contract, each.event, key.field, key.value].append(n)
@@ -64,7 +67,10 @@ class Sieve:
         for log in sorted(logs, key=lambda each: (each.block, each.log_index)):
             for n, match in self._passed(log):
                 found[n].append(match)
-        return found
+        for n, companion in self._companions.items():
+            accompanied = {match.log.transaction for match in found[companion]}
+            found[n] = [match for match in found[n] if match.log.transaction in accompanied]
+        return found[: self._wanted]
 
     def _passed(self, log: Log) -> Iterator[tuple[int, Match]]:
         for event in self._types.get((log.contract, log.topics[0]), ()) if log.topics else ():

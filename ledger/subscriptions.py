@@ -38,7 +38,8 @@ class Subscription(SQLModel, table=True):
     `count` events have passed so far, the newest at (`block`, `log_index`); a mandate's cost `total` for `units`."""
 
     __tablename__ = "subscription"
-    __table_args__ = (UniqueConstraint("subscriber", "filter_id"),)
+    # an id is never used again: the watch remembers by id what is wanted
+    __table_args__ = (UniqueConstraint("subscriber", "filter_id"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, sa_column=Column(BIG, primary_key=True))
     subscriber: str

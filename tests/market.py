@@ -42,17 +42,21 @@ class Market:
         consumer, provider = await scene.person("A", amount=wealth), await scene.person()
         market = cls(scene, consumer, provider, sizes=sizes)
         for name, size in sizes.items():
-            await market.data_call(provider, "publish(bytes32,uint96)", dataset(name), size)
-            await market.data_call(provider, "grant(bytes32,address)", dataset(name), consumer.address)
+            await market.data_call(provider, "publish(bytes32,uint96)", market.dataset(name), size)
+            await market.data_call(provider, "grant(bytes32,address)", market.dataset(name), consumer.address)
         return market
 
     async def data_call(self, key: LocalAccount, signature: str, *values: Any) -> dict[str, Any]:
         receipt: dict[str, Any] = await self.scene.transact(self.data, key, data_access(), call(signature, *values))
         return receipt
 
+    def dataset(self, name: str) -> bytes:
+        """Its id: nobody else's."""
+        return keccak(text=f"{self.provider.address} {name}")
+
     async def use(self, *names: str) -> dict[str, Any]:
         """Uses these datasets in one transaction; its receipt."""
-        return await self.data_call(self.consumer, "useMany(bytes32[])", [dataset(name) for name in names])
+        return await self.data_call(self.consumer, "useMany(bytes32[])", [self.dataset(name) for name in names])
 
     async def usage(self, **terms: Any) -> EventFilter:
         terms = {"contract": data_access(), "event": DATA_USED} | terms
@@ -113,10 +117,6 @@ class Market:
         """What consumer and provider hold."""
         found: list[int] = await self.scene.has(self.symbol, self.consumer, self.provider)
         return found
-
-
-def dataset(name: str) -> bytes:
-    return keccak(text=name)
 
 
 async def until(handle: WorkflowHandle[Any, Bill], wanted: Callable[[Bill], object]) -> Bill:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeper import Bookkeeper
@@ -23,24 +25,26 @@ async def follow(wanted: EventFilter, mandate: Mandate | None = None, detailed: 
         task_queue=node_queue(wanted.chain),
         start_to_close_timeout=ATTEST_ATTEMPT,
         retry_policy=ATTEST_RETRY,
-        summary=f"follow {wanted.type.name} on {wanted.chain}",
+        summary=f"follow {wanted.abi.name} on {wanted.chain}",
     )
 
 
 async def unfollow(chains: Iterable[ChainId]) -> None:
-    """No more is told."""
+    """No more is told. If the node does not answer, the watch finds out that nobody is there any more."""
     await asyncio.gather(*(_unfollow(chain) for chain in dict.fromkeys(chains)))
 
 
 async def _unfollow(chain: ChainId) -> None:
-    await workflow.execute_activity_method(
-        Bookkeeper.unsubscribe,
-        workflow.info().workflow_id,
-        task_queue=node_queue(chain),
-        start_to_close_timeout=ATTEST_ATTEMPT,
-        retry_policy=ATTEST_RETRY,
-        summary=f"follow nothing more on {chain}",
-    )
+    with suppress(ActivityError):
+        await workflow.execute_activity_method(
+            Bookkeeper.unsubscribe,
+            workflow.info().workflow_id,
+            task_queue=node_queue(chain),
+            start_to_close_timeout=ATTEST_ATTEMPT,
+            schedule_to_close_timeout=ATTEST_ATTEMPT,
+            retry_policy=ATTEST_RETRY,
+            summary=f"follow nothing more on {chain}",
+        )
 
 
 class Inbox:

@@ -14,12 +14,14 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from connectionchain.certificate import Certificate, Outcome, settlements
-    from connectionchain.conditions import OPERATOR, Facts, TimeReached, parts
+    from connectionchain.conditions import OPERATOR, Facts, TimeReached, followed, parts
+    from connectionchain.events import Observation
     from connectionchain.evidence import Kind, Step
     from connectionchain.settlement import WORKFLOW, Explanation, LegAuthorization, SettlementStart, State
     from connectionchain.statements import Statement
     from workflows import words
     from workflows.entitlement import may_authorize, may_cancel, may_confirm, refusals
+    from workflows.following import Inbox, follow, unfollow
     from workflows.kit import DEAL_STATE, NoQuorum, all_ended, certify, give_back, lock, release
 
 
@@ -43,6 +45,8 @@ class Settlement:
         self.locks: dict[int, asyncio.Task[None]] = {}
         self.steps: list[Step] = []
         self.certificate = start.certificate
+        self.inbox = Inbox()
+        self.following: list[asyncio.Task[None]] = []
 
     @workflow.run
     async def run(self, start: SettlementStart) -> Explanation:
@@ -59,15 +63,15 @@ class Settlement:
     async def live(self) -> Explanation:
         self.watch_the_clock()
         if not await self.authorized():
-            return self.ended(State.EXPIRED)
+            return await self.ended(State.EXPIRED)
         await self.lock()
         self.certificate = self.certificate or await self.decided()
         if self.certificate and self.certificate.outcome is Outcome.COMMIT:
             await self.release(self.certificate)
-            return self.ended(State.SETTLED)
+            return await self.ended(State.SETTLED)
         await self.give_back()
         reclaimed = any(step.kind is Kind.RECLAIMED for step in self.steps)
-        return self.ended(State.RECLAIMED if reclaimed else State.REFUNDED)
+        return await self.ended(State.RECLAIMED if reclaimed else State.REFUNDED)
 
     # ------------------------------------------------------------------------------------ the sentences above
 
@@ -79,6 +83,7 @@ class Settlement:
     async def lock(self) -> None:
         """Every leg is in escrow, finally; or one cannot be, or it is over before."""
         self.become(State.LOCKING)
+        self.following = [asyncio.create_task(follow(each.filter)) for each in followed(self.deal.condition)]
         self.lock_every_leg()
         await workflow.wait_condition(lambda: self.locked or self.over)
 
@@ -186,7 +191,8 @@ class Settlement:
 
     @property
     def facts(self) -> Facts:
-        return Facts(now=workflow.now(), confirmed=frozenset(each.by or OPERATOR for each in self.confirmations))
+        confirmed = frozenset(each.by or OPERATOR for each in self.confirmations)
+        return Facts(now=workflow.now(), confirmed=confirmed, seen=self.inbox.counts)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -232,8 +238,10 @@ class Settlement:
         self.steps.extend(steps)
         workflow.set_current_details(words.details(self.explain()))
 
-    def ended(self, state: State) -> Explanation:
+    async def ended(self, state: State) -> Explanation:
         self.become(state)
+        if self.following:
+            await unfollow(each.chain for each in followed(self.deal.condition))
         return self.explain()
 
     # ---------------------------------------------------------------------------------------------- messages
@@ -307,6 +315,11 @@ class Settlement:
         with self.noting_refusal():
             self.check_cancel(said)
             self.cancellation, self.reason = said, said.label
+
+    @workflow.signal
+    def observed(self, told: Observation) -> None:
+        """The chain watch saw events that the condition asks for."""
+        self.inbox.take(told)
 
     @workflow.signal
     def pause(self, reason: str) -> None:

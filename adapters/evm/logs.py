@@ -26,6 +26,7 @@ async def logs(node: Pool, filters: Sequence[EventFilter], first: int, last: int
 
 def topics(filters: Sequence[EventFilter]) -> list[list[str] | None]:
     """The types; and the values of the indexed fields, where all filters are of one type and each wants a value."""
+    filters = [*filters, *filter(None, (each.companion for each in filters))]
     each_topics = [each.topics() for each in filters]
     types = sorted({each[0] for each in each_topics if each[0]})
     if len({(each.contract, each.event) for each in filters}) > 1:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectionchain.abi_events import EventType, Malformed
+from connectionchain.conditions import AUTHORIZATION_USED, Paid
 from connectionchain.events import EventFilter
 from connectionchain.sieve import Log, Sieve
 
@@ -139,3 +140,30 @@ def test_sieve__many_filters_find_what_each_finds_alone(wanted, amounts_seen) ->
     filters = [wanting(("amount", op, str(amount)), ("grade", "lt", "0")) for amount, op in wanted]
     logs = [log(index=n, amount=amount) for n, amount in enumerate(amounts_seen)]
     assert Sieve(filters).sort(logs) == [Sieve([each]).sort(logs)[0] for each in filters]
+
+
+PAID = "Transfer(address indexed from, address indexed to, uint256 value)"
+NONCE = "0x" + "7e" * 32
+
+
+def transfer(transaction: str, index: int) -> Log:
+    """Of 5 to the shop, in this transaction."""
+    topics = (EventType.parse(PAID).topic, *("0x" + "00" * 12 + each[2:] for each in (STRANGER, SHOP)))
+    return Log(SHOP, topics, "0x" + (5).to_bytes(32).hex(), 7, index, "0x" + "00" * 32, transaction, 0)
+
+
+def authorized(transaction: str, index: int, contract: str = SHOP) -> Log:
+    """By the nonce of the reference."""
+    topics = (EventType.parse(AUTHORIZATION_USED).topic, "0x" + "00" * 12 + STRANGER[2:], NONCE)
+    return Log(contract, topics, "0x", 7, index, "0x" + "00" * 32, transaction, 0)
+
+
+def test_paid__with_a_reference_counts_beside_its_authorisation_only() -> None:
+    token, to = f"eip155:1/erc20:{SHOP}", f"eip155:1:{SHOP}"
+    referred = Paid(token=token, to=to, amount=5, reference=NONCE, since=0).filter
+    first, second, third = "0x" + "01" * 32, "0x" + "02" * 32, "0x" + "03" * 32
+    logs = [authorized(first, 0), transfer(first, 1), transfer(second, 2)]
+    logs += [authorized(third, 3, contract=STRANGER), transfer(third, 4)]
+    assert [match.at for match in Sieve([referred]).sort(logs)[0]] == [(7, 1)]
+    assert passes(Paid(token=token, to=to, amount=5, since=0).filter, *logs) == 3
+    assert passes(Paid(token=token, to=to, amount=6, since=0).filter, *logs) == 0

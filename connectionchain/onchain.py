@@ -6,54 +6,29 @@ Source: the events of contracts/src/IEscrowTypes.sol.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Any
 
 from eth_abi.abi import decode
-from eth_utils.crypto import keccak
 
 from connectionchain.deal import Deal
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Status, Terms, decode_lock, lock_of_call
-from connectionchain.evidence import Block
+from connectionchain.escrow_events import TOPICS, status_after
+from connectionchain.evidence import Block, Kind
 from connectionchain.ids import ChainId, Hex32
 from connectionchain.model import Model
 from connectionchain.money import AmountOrZero
 from connectionchain.network import Chain, Network
 from connectionchain.rpc import NodeError, Rpc
 
-LOCKED = "0x" + keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)").hex()
-
-
-class EventKind(StrEnum):
-    """What happened to an entry; the words of the contract's events."""
-
-    LOCKED = "locked"
-    RELEASED = "released"
-    REFUNDED = "refunded"
-    METERED = "metered"
-    CLOSED = "closed"
-    RECLAIMED = "reclaimed"
-    CANCELLED = "cancelled"
-
-    @property
-    def status(self) -> Status:
-        """The entry's status after it."""
-        return Status[self.name]
-
-    @property
-    def topic(self) -> str:
-        values = ",uint256,uint256" if self in (EventKind.METERED, EventKind.CLOSED) else ""
-        return "0x" + keccak(text=f"{self.capitalize()}(bytes32{values})").hex()
-
-
-OUTCOMES = {kind.topic: kind for kind in EventKind if kind is not EventKind.LOCKED}
+OUTCOMES = {"0x" + topic.hex(): kind for topic, kind in TOPICS.items() if kind is not Kind.LOCKED}
+LOCKED = next("0x" + topic.hex() for topic, kind in TOPICS.items() if kind is Kind.LOCKED)
 
 
 class Event(Model):
     """One step in an entry's life; `paid` went to the payee with it, `returned` to the payer (base units)."""
 
-    kind: EventKind
+    kind: Kind
     transaction: Hex32
     block: Block
     log_index: int
@@ -74,7 +49,7 @@ class Entry(Model):
 
     @property
     def status(self) -> Status:
-        return self.events[-1].kind.status
+        return status_after(self.events[-1].kind)
 
     @property
     def open(self) -> bool:
@@ -153,7 +128,7 @@ async def _logs(rpc: Rpc, topics: Sequence[Any], first: int, last: int) -> list[
 
 def _entry(chain: Chain, lock: Any, outcomes: Iterable[Any], blocks: dict[str, Block], final: int) -> Entry:
     terms = _terms(lock)
-    events, paid = [_event(EventKind.LOCKED, lock, blocks, final, 0, 0)], 0
+    events, paid = [_event(Kind.LOCKED, lock, blocks, final, 0, 0)], 0
     for log in outcomes:
         kind = OUTCOMES[log["topics"][0]]
         total, returned = _split(kind, log["data"], terms.amount, paid)
@@ -162,21 +137,21 @@ def _entry(chain: Chain, lock: Any, outcomes: Iterable[Any], blocks: dict[str, B
     return Entry(id=lock["topics"][1], chain=chain.id, terms=terms, events=tuple(events))
 
 
-def _split(kind: EventKind, data: str, amount: int, paid: int) -> tuple[int, int]:
+def _split(kind: Kind, data: str, amount: int, paid: int) -> tuple[int, int]:
     """What the payee has in all after the event, and what the payer got back with it."""
     match kind:
-        case EventKind.RELEASED:
+        case Kind.RELEASED:
             return amount, 0
-        case EventKind.METERED | EventKind.CLOSED:
+        case Kind.METERED | Kind.CLOSED:
             cumulative, second = decode(["uint256", "uint256"], bytes.fromhex(data[2:]))
-            return cumulative, second if kind is EventKind.CLOSED else 0
-        case EventKind.REFUNDED | EventKind.RECLAIMED:
+            return cumulative, second if kind is Kind.CLOSED else 0
+        case Kind.REFUNDED | Kind.RECLAIMED:
             return paid, amount - paid
         case _:
             return paid, 0
 
 
-def _event(kind: EventKind, log: Any, blocks: dict[str, Block], final: int, paid: int, returned: int) -> Event:
+def _event(kind: Kind, log: Any, blocks: dict[str, Block], final: int, paid: int, returned: int) -> Event:
     block = blocks[log["blockHash"]]
     return Event(
         kind=kind,

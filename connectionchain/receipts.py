@@ -15,20 +15,11 @@ from pydantic import Field
 
 from connectionchain import trie
 from connectionchain.escrow import Terms
+from connectionchain.escrow_events import TOPICS
 from connectionchain.evidence import Block, Kind
 from connectionchain.ids import ChainId, Hex
 from connectionchain.model import Model, chain_time
 from connectionchain.tlog.errors import BadProof
-
-TOPICS: dict[bytes, Kind] = {
-    keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
-    keccak(text="Released(bytes32)"): Kind.RELEASED,
-    keccak(text="Refunded(bytes32)"): Kind.REFUNDED,
-    keccak(text="Metered(bytes32,uint256,uint256)"): Kind.METERED,
-    keccak(text="Closed(bytes32,uint256,uint256)"): Kind.CLOSED,
-    keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
-    keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
-}
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,16 @@
 from typing import Any
 
 from eth_abi.abi import decode
-from eth_utils.crypto import keccak
 
 from connectionchain.escrow import Terms
+from connectionchain.escrow_events import TOPICS
 from connectionchain.evidence import Block, Kind, Step
 from connectionchain.ids import ChainId
-
-_KINDS = {
-    keccak(text="Locked(bytes32,bytes32,address,address,address,uint256,uint256)"): Kind.LOCKED,
-    keccak(text="Released(bytes32)"): Kind.RELEASED,
-    keccak(text="Refunded(bytes32)"): Kind.REFUNDED,
-    keccak(text="Metered(bytes32,uint256,uint256)"): Kind.METERED,
-    keccak(text="Closed(bytes32,uint256,uint256)"): Kind.CLOSED,
-    keccak(text="Reclaimed(bytes32)"): Kind.RECLAIMED,
-    keccak(text="Cancelled(bytes32)"): Kind.CANCELLED,
-}
 
 
 def kind_of(log: Any) -> Kind | None:
     """What the event did to an entry; None for the events that concern no entry."""
-    return _KINDS.get(bytes(log["topics"][0]))
+    return TOPICS.get(bytes(log["topics"][0]))
 
 
 def entry_of(log: Any) -> str:

@@ -9,9 +9,10 @@ from connectionchain.cli import options, output
 from connectionchain.cli.deals import show_sent
 from connectionchain.client.amounts import shown
 from connectionchain.errors import Unavailable, UnknownName
+from connectionchain.evidence import Kind
 from connectionchain.ids import TokenId
 from connectionchain.network import Network
-from connectionchain.onchain import Entry, EventKind, Record
+from connectionchain.onchain import Entry, Record
 
 app = typer.Typer(no_args_is_help=True, help="What the chains prove about a deal.")
 
@@ -51,10 +52,10 @@ def _rows(network: Network, entry: Entry) -> Sequence[tuple[str, ...]]:
     ]
 
 
-def _receiver(entry: Entry, kind: EventKind) -> str:
-    if kind in (EventKind.REFUNDED, EventKind.RECLAIMED):
+def _receiver(entry: Entry, kind: Kind) -> str:
+    if kind in (Kind.REFUNDED, Kind.RECLAIMED):
         return entry.terms.payer
-    return "escrow" if kind is EventKind.LOCKED else entry.terms.payee
+    return "escrow" if kind is Kind.LOCKED else entry.terms.payee
 
 
 def reclaim(

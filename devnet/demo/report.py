@@ -4,9 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from connectionchain.client.amounts import shown
+from connectionchain.evidence import Kind
 from connectionchain.model import rfc3339
 from connectionchain.money import from_base_units
-from connectionchain.onchain import Entry, EventKind
+from connectionchain.onchain import Entry
 from devnet.demo.results import Holding, Purchase, Result, Supply
 from devnet.demo.screen import COLOURS
 from devnet.demo.stage import Stage
@@ -40,7 +41,7 @@ def _entry(console: Console, stage: Stage, purchase: Purchase, entry: Entry) -> 
     token = purchase.deal.legs[entry.leg].token
     console.print(f"   chain {stage.network.chain_name(entry.chain)} ({entry.chain})", highlight=False)
     for event in entry.events:
-        amount = entry.terms.amount if event.kind is EventKind.LOCKED else event.paid + event.returned
+        amount = entry.terms.amount if event.kind is Kind.LOCKED else event.paid + event.returned
         way = stage.way(event.kind, entry.terms.payer, entry.terms.payee)
         moved = f"{event.kind:<8} {shown(stage.network, token, amount):>7}  {way:<20}"
         where = f"block {event.block.number:<3} {rfc3339(event.block.time)}"

@@ -10,8 +10,8 @@ from eth_utils.crypto import keccak
 
 from connectionchain import Deal, Explanation, State, onchain
 from connectionchain.escrow import call
-from connectionchain.evidence import EvidenceRecord
-from connectionchain.onchain import Entry, EventKind
+from connectionchain.evidence import EvidenceRecord, Kind
+from connectionchain.onchain import Entry
 from connectionchain.rpc import Rpc
 from ledger import evidence
 from ledger.database import Database
@@ -85,7 +85,7 @@ def _of_deal(played: Played, entries: Sequence[Entry], end: Explanation | str) -
             yield Violation("every escrow entry is terminal", deal, f"leg {entry.leg} is {entry.status.name}")
         if len(each) > 2:
             yield Violation("nobody is paid twice", deal, f"leg {entry.leg}: {', '.join(each)}")
-    released = [EventKind.RELEASED in each for each in kinds]
+    released = [Kind.RELEASED in each for each in kinds]
     if any(released) and not (all(released) and len(released) == len(played.deal.legs)):
         yield Violation("all legs are released or none is", deal, f"legs: {kinds}")
     if not isinstance(end, str) and (end.state is State.SETTLED) != any(released):
@@ -103,7 +103,7 @@ def _money(
     expected = Counter(before)
     for deal in deals:
         for entry in entered[deal.id]:
-            if entry.events[-1].kind is EventKind.RELEASED and entry.leg is not None:
+            if entry.events[-1].kind is Kind.RELEASED and entry.leg is not None:
                 leg = deal.legs[entry.leg]
                 expected[leg.token, leg.payer.address] -= leg.amount
                 expected[leg.token, leg.payee.address] += leg.amount
@@ -121,8 +121,8 @@ async def _transfers(
     for deal in deals:
         for entry in entered[deal.id]:
             last, leg = entry.events[-1].kind, deal.legs[entry.leg or 0]
-            if last is not EventKind.LOCKED:
-                to = leg.payee if last is EventKind.RELEASED else leg.payer
+            if last is not Kind.LOCKED:
+                to = leg.payee if last is Kind.RELEASED else leg.payer
                 told[leg.token, to.address] += leg.amount
     for token in world.network.tokens.values():
         paid = await _paid_out(world, token.id.chain, token.id.address)

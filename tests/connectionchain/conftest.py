@@ -16,9 +16,9 @@ from connectionchain.cli.main import main
 from connectionchain.conditions import Confirmed
 from connectionchain.deal import Cancellable, Deal, Leg
 from connectionchain.escrow import TERMS, Terms, call
+from connectionchain.evidence import Kind
 from connectionchain.ids import AccountId
 from connectionchain.network import Network
-from connectionchain.onchain import EventKind
 from connectionchain.rpc import Rpc
 from connectionchain.transactions import Sent
 from connectionchain.typed_data import compact
@@ -108,7 +108,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
-def kinds() -> Callable[[Any], list[EventKind]]:
+def kinds() -> Callable[[Any], list[Kind]]:
     return lambda entry: [event.kind for event in entry.events]
 
 

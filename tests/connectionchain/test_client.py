@@ -22,8 +22,8 @@ from connectionchain.errors import (
     Unavailable,
     UnknownName,
 )
+from connectionchain.evidence import Kind
 from connectionchain.network import Engine as Address
-from connectionchain.onchain import EventKind
 from connectionchain.settlement import SettlementStart
 from connectionchain.statements import signed
 
@@ -150,7 +150,7 @@ async def test_start__twice_is_one_deal(stack: Any) -> None:
     assert states[-1] is State.SETTLED
     assert await stack.client.start(deal) == deal
     record = await stack.client.record(deal)
-    assert [[e.kind for e in entry.events] for entry in record.entries] == [[EventKind.LOCKED, EventKind.RELEASED]] * 2
+    assert [[e.kind for e in entry.events] for entry in record.entries] == [[Kind.LOCKED, Kind.RELEASED]] * 2
 
 
 async def test_confirm__refused_by_the_workflow_itself(stack: Any) -> None:

@@ -24,7 +24,7 @@ from connectionchain.escrow import Terms, refund_call, release_call
 from connectionchain.evidence import Block, EvidenceRecord, Kind, Step
 from connectionchain.export import Anchor, Export, prove, transaction_proofs
 from connectionchain.model import json_of
-from connectionchain.onchain import EventKind, record
+from connectionchain.onchain import record
 from connectionchain.rpc import Rpc
 from connectionchain.tlog import lines
 from connectionchain.tlog.checkpoint import Checkpoint
@@ -117,7 +117,7 @@ async def refunded(kit: Kit) -> Export:
 async def logged(kit: Kit, deal: Deal, certificate: Certificate) -> None:
     """Appends what the chains tell, as the connection nodes do."""
     found = await record(kit.bench.network, deal)
-    for stage in ([EventKind.LOCKED], [EventKind.RELEASED, EventKind.REFUNDED]):
+    for stage in ([Kind.LOCKED], [Kind.RELEASED, Kind.REFUNDED]):
         for entry in found.entries:
             for event in [each for each in entry.events if each.kind in stage]:
                 async with kit.database.write() as session:
@@ -136,7 +136,7 @@ def evidence_of(deal: Deal, entry: Any, event: Any, certificate: Certificate) ->
         block=event.block,
         log_index=event.log_index,
     )
-    by = () if event.kind is EventKind.LOCKED else certificate.attestors
+    by = () if event.kind is Kind.LOCKED else certificate.attestors
     return EvidenceRecord(deal=deal.id, escrow_id=entry.id, step=step, token=leg.token, amount=leg.amount, attestors=by)
 
 

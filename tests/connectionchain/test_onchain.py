@@ -15,13 +15,14 @@ from connectionchain.certificate import Outcome
 from connectionchain.deal import Deal, Leg
 from connectionchain.errors import InsufficientFunds, InvalidInput, Refused, Rejected, Unavailable
 from connectionchain.escrow import CERTIFICATE, TERMS, Status, Terms, call, certificate
+from connectionchain.evidence import Kind
 from connectionchain.network import Network
-from connectionchain.onchain import EventKind, record, status
+from connectionchain.onchain import record, status
 from connectionchain.rpc import Rpc
 from connectionchain.transactions import reclaim, settle
 from connectionchain.typed_data import TypedData, compact
 
-Kinds = Callable[[Any], list[EventKind]]
+Kinds = Callable[[Any], list[Kind]]
 
 
 def cut_off(network: Network, name: str) -> Network:
@@ -35,9 +36,7 @@ async def test_record__released(bench: Any, kinds: Kinds) -> None:
     locks = await bench.lock(deal)
     releases = await settle(bench.network, deal, bench.certificate(deal, Outcome.COMMIT), bench.keys["taro"])
     found = await record(bench.network, deal)
-    assert [(entry.leg, kinds(entry)) for entry in found.entries] == [
-        (n, [EventKind.LOCKED, EventKind.RELEASED]) for n in (0, 1)
-    ]
+    assert [(entry.leg, kinds(entry)) for entry in found.entries] == [(n, [Kind.LOCKED, Kind.RELEASED]) for n in (0, 1)]
     for entry, lock, release in zip(found.entries, locks, releases, strict=True):
         told = [(event.transaction, event.block) for event in entry.events]
         assert told == [(lock.transaction, lock.block), (release.transaction, release.block)]
@@ -59,7 +58,7 @@ async def test_record__refunded(bench: Any, kinds: Kinds) -> None:
     await bench.lock(deal)
     await settle(bench.network, deal, bench.certificate(deal, Outcome.ABORT, "bob", "carol"), bench.keys["taro"])
     for entry in (await record(bench.network, deal.id)).entries:
-        assert kinds(entry) == [EventKind.LOCKED, EventKind.REFUNDED]
+        assert kinds(entry) == [Kind.LOCKED, Kind.REFUNDED]
         assert (entry.events[1].paid, entry.events[1].returned) == (0, entry.terms.amount)
         assert not entry.open
 
@@ -71,9 +70,9 @@ async def test_record__metered_and_closed(bench: Any) -> None:
     await _meter(bench, deal, "close", 500)
     entry = (await record(bench.network, deal)).entries[0]
     assert [(e.kind, e.paid, e.returned) for e in entry.events] == [
-        (EventKind.LOCKED, 0, 0),
-        (EventKind.METERED, 300, 0),
-        (EventKind.CLOSED, 200, 700),
+        (Kind.LOCKED, 0, 0),
+        (Kind.METERED, 300, 0),
+        (Kind.CLOSED, 200, 700),
     ]
     async with Rpc(bench.network.chain("a")) as rpc:
         assert await status(rpc, entry.terms) == entry.status == Status.CLOSED
@@ -215,7 +214,7 @@ async def test_reclaim__by_anybody_from_what_the_chain_tells(bench: Any, kinds: 
     entry = next(each for each in (await record(bench.network, deal.id)).entries if each.chain == deal.legs[0].chain)
     sent = await reclaim(bench.network, entry, bench.keys["taro"])
     after = (await record(bench.network, deal)).entries[0]
-    assert kinds(after) == [EventKind.LOCKED, EventKind.RECLAIMED]
+    assert kinds(after) == [Kind.LOCKED, Kind.RECLAIMED]
     assert (after.events[1].transaction, after.events[1].returned) == (sent.transaction, 1200)
     with pytest.raises(Rejected, match="BadStatus"):
         await reclaim(bench.network, entry, bench.keys["taro"])

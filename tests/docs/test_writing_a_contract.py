@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.worker import Worker
 
-from connectionchain.onchain import EventKind
+from connectionchain.evidence import Kind
 
 PAGE = Path(__file__).parents[2] / "docs/writing-a-contract.md"
 PRICE = 500
@@ -40,6 +40,6 @@ async def test_last_ticket__one_buyer_pays_and_the_other_has_everything_back(sta
     assert winner in {offer.deal.id for offer in offers}
     for offer in offers:
         (entry,) = (await client.record(offer.deal)).entries
-        end = EventKind.RELEASED if offer.deal.id == winner else EventKind.REFUNDED
-        assert [event.kind for event in entry.events] == [EventKind.LOCKED, end]
+        end = Kind.RELEASED if offer.deal.id == winner else Kind.REFUNDED
+        assert [event.kind for event in entry.events] == [Kind.LOCKED, end]
         assert (entry.events[-1].paid, entry.events[-1].returned) == ((PRICE, 0) if end == "released" else (0, PRICE))

@@ -15,9 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from adapters.base import Incident
 from adapters.evm.follower import Follower
-from adapters.evm.view import block_of
 from connectionchain.errors import Unavailable
-from connectionchain.evidence import Block
 
 DEPTH = 4
 """Blocks up to `head - DEPTH + 1` are final."""
@@ -81,9 +79,9 @@ class ModelChain:
         self._answer()
         return self.shown[-1].header
 
-    async def block(self, depth: str) -> Block:
+    async def block_data(self, depth: str) -> dict[str, Any]:
         self._answer()
-        return block_of(self.shown[self.final_number if depth == "final" else -1].header)
+        return self.shown[self.final_number if depth == "final" else -1].header
 
     async def hash_of(self, number: int) -> str | None:
         self._answer()

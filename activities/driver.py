@@ -44,8 +44,8 @@ class Driver:
                 mark = self._chain.mark
                 if await self._all_at(goal, entries):
                     return
-                included = await self._none_missing(entries, goal)
-                if not included:
+                included = await self._included(entries, goal)
+                if included is None:
                     await self._send(name, operation, entries, goal)
                 await self._chain.news(entries, mark, included)
 
@@ -67,11 +67,13 @@ class Driver:
                 raise Rejected(f"the escrow entry is {entry.status.name.lower()} already", field="leg")
         return all(map(goal, final))
 
-    async def _none_missing(self, entries: Sequence[Terms], goal: Goal) -> bool:
-        """Whether the newest block has it all: then it only has to become final. An entry that has ended
+    async def _included(self, entries: Sequence[Terms], goal: Goal) -> int | None:
+        """The newest block's number if it has it all: then it only has to become final. An entry that has ended
         otherwise counts as well: that, too, must become final before anything is concluded from it."""
         latest = [await self._chain.entry(terms, "latest") for terms in entries]
-        return all(goal(entry) or entry.status in ENDED for entry in latest)
+        if all(goal(entry) or entry.status in ENDED for entry in latest):
+            return max(entry.block.number for entry in latest)
+        return None
 
     async def _send(self, name: str, operation: Operation, entries: Sequence[Terms], goal: Goal) -> None:
         attempts = await self._outbox.attempts(name)
@@ -79,7 +81,7 @@ class Driver:
             try:
                 plan = await self._chain.plan(operation)
             except Rejected as why:
-                if await self._none_missing(entries, goal):
+                if await self._included(entries, goal) is not None:
                     return  # somebody else was faster
                 if not isinstance(operation, Lock):
                     await self._check_all_known(entries, why)

@@ -181,9 +181,10 @@ class ChainAdapter(ChainView, Protocol):
     def mark(self) -> int:
         """To be taken before looking at entries, and given to `news` after."""
 
-    async def news(self, entries: Sequence[Terms], mark: int, included: bool = False) -> None:
+    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None) -> None:
         """Waits until one of these entries was touched, made final or taken back since `mark`; or so long that
-        a transaction that is in no block yet should be sent again. What is `included` has no need of that."""
+        a transaction that is in no block yet should be sent again. What was seen in block `included` is waited for
+        until that block is final: by then it is so as well, or gone."""
 
 
 TERMINAL_KIND = {

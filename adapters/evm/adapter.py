@@ -26,7 +26,7 @@ RESEND_BLOCKS, SHORTEST_PATIENCE_S = 4, 2.0
 """After so many block times without news a transaction is looked for and sent again."""
 
 LOOK_AGAIN_BLOCKS = 200
-"""The same for one that is in a block: longer than any finality, because the follower tells of all that can happen."""
+"""The same for one that is in a block: longer than any finality, because that is what it waits for."""
 
 LOW_FUNDS_OPERATIONS = 50
 """A fee account that cannot pay for so many more operations is running low."""
@@ -148,10 +148,10 @@ class EvmAdapter(EvmView):
     def mark(self) -> int:
         return self.follower.mark
 
-    async def news(self, entries: Sequence[Terms], mark: int, included: bool = False) -> None:
+    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None) -> None:
         ids = [terms.id(self.escrow) for terms in entries]
-        blocks = LOOK_AGAIN_BLOCKS if included else RESEND_BLOCKS
-        await self.follower.news(ids, mark, max(blocks * self.config.block_time, SHORTEST_PATIENCE_S))
+        blocks = RESEND_BLOCKS if included is None else LOOK_AGAIN_BLOCKS
+        await self.follower.news(ids, mark, max(blocks * self.config.block_time, SHORTEST_PATIENCE_S), included)
 
     async def _check_funds(self, cost: int) -> None:
         """Says early that the fee account runs low, while there is still time to fill it."""

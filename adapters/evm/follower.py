@@ -60,14 +60,19 @@ class Follower:
         """To be taken before looking at the chain, and given to `news` after."""
         return self._serial
 
-    async def news(self, entries: Iterable[str], mark: int, patience: float) -> None:
-        """Waits until one of these entries (ids) was touched, made final or taken back since `mark`; at most
-        `patience` seconds, because what never reached a block makes no news."""
+    async def news(self, entries: Iterable[str], mark: int, patience: float, final: int | None = None) -> None:
+        """Waits until one of these entries (ids) was touched, made final or taken back since `mark`, or block number
+        `final` is final; at most `patience` seconds, because what never reached a block makes no news."""
         wanted = set(entries)
+
+        def told() -> bool:
+            reached = final is not None and self.final is not None and self.final.number >= final
+            return reached or any(self._news.get(each, 0) > mark for each in wanted)
+
         async with self._changed:
             try:
                 async with asyncio.timeout(patience):
-                    await self._changed.wait_for(lambda: any(self._news.get(each, 0) > mark for each in wanted))
+                    await self._changed.wait_for(told)
             except TimeoutError:
                 pass
 
@@ -150,8 +155,6 @@ class Follower:
         return entries
 
     async def _tell(self, touched: set[str]) -> None:
-        if not touched:
-            return
         async with self._changed:
             self._serial += 1
             self._news.update(dict.fromkeys(touched, self._serial))

@@ -208,3 +208,26 @@ async def test_follower__a_replaced_final_block_is_reported() -> None:
     await follower.poll()
     (incident,) = incidents
     assert incident.number <= chain.final_number
+
+
+async def test_follower__a_waiter_looks_again_when_what_it_saw_must_be_final() -> None:
+    """Even if a node kept an event back: nobody waits for ever for news that were swallowed."""
+    chain = ModelChain()
+    for _ in range(DEPTH):
+        chain.mine()
+    follower = Follower(chain, lambda _: asyncio.sleep(0))  # type: ignore[arg-type]
+    await follower.poll()
+    chain.mine()  # the lock is in here, but its event is not shown
+    included = len(chain.blocks) - 1
+    waiting = asyncio.create_task(follower.news([ENTRIES[0]], follower.mark, 3600, included))
+    for _ in range(DEPTH - 2):
+        chain.mine()
+        await follower.poll()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    chain.mine()
+    await follower.poll()
+    async with asyncio.timeout(5):
+        await waiting
+    assert follower.final is not None
+    assert follower.final.number == included

@@ -9,7 +9,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.accounts import AccountDesk
+from activities.anchoring import Anchorer
 from activities.attestor import Attestor
 from activities.bookkeeper import Bookkeeper
 from activities.cashier import Cashier
@@ -64,6 +65,8 @@ from ledger.liquidity import LiquidityBook
 from ledger.outbox import Outbox
 from ledger.store import check_mark, mark_of
 from web.roles import evidence_log, log_witness
+from workflows.anchoring import SCHEDULE as ANCHORING_SCHEDULE
+from workflows.anchoring import Anchoring
 from workflows.billing import Billing
 from workflows.reconciliation import Reconciliation
 from workflows.settlement import Settlement
@@ -133,6 +136,7 @@ class Settings(Model):
     contracts: bool = False
     build_id: str | None = Field(default=None, description="see docs/operations/upgrades.md; unversioned without it")
     reconcile_minutes: int = Field(default=10, ge=1)
+    anchor_minutes: int = Field(default=60, ge=1)
     nodes: tuple[NodeRole, ...] = ()
     database: str | None = Field(default=None, description="outbox and evidence of the connection nodes")
     log: LogRole | None = None
@@ -162,7 +166,7 @@ async def service(settings: Settings) -> AsyncIterator[None]:
             *([await _desk(stack, client, network, settings.liquidity)] if settings.liquidity else []),
         ]
         if settings.contracts:
-            await _schedule_reconciliation(client, network, timedelta(minutes=settings.reconcile_minutes))
+            await _schedule_all(client, network, settings)
             await _watch_chains(client, network)
         if settings.log:
             await _log(stack, network, settings, settings.log)
@@ -178,7 +182,7 @@ def _contracts(client: Client, settings: Settings) -> Worker:
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[Settlement, Billing, ChainWatch, Reconciliation],
+        workflows=[Settlement, Billing, ChainWatch, Reconciliation, Anchoring],
         deployment_config=WorkerDeploymentConfig(
             version=version,
             use_worker_versioning=True,
@@ -222,10 +226,18 @@ async def _node(stack: AsyncExitStack, client: Client, network: Network, setting
             *(cashier.lock_entry, cashier.meter, cashier.reclaim_entry, cashier.check),
             *(bookkeeper.subscribe, bookkeeper.unsubscribe, bookkeeper.reckon, bookkeeper.hold, bookkeeper.uses),
             Watcher(chain, database, client).watch,
+            *_anchoring(network, chain, outbox, driver),
         ],
         max_concurrent_activities=PENDING_OPERATIONS,
         graceful_shutdown_timeout=DRAIN,
     )
+
+
+def _anchoring(network: Network, chain: EvmAdapter, outbox: Outbox, driver: Driver) -> list[Callable[..., Any]]:
+    if network.log is None:
+        return []
+    anchorer = Anchorer(chain, outbox, driver, network.log)
+    return [anchorer.newest_checkpoint, anchorer.anchor]
 
 
 async def _log(stack: AsyncExitStack, network: Network, settings: Settings, role: LogRole) -> None:
@@ -255,18 +267,24 @@ async def _keeping_cursor(chain: EvmAdapter, database: Database) -> AsyncIterato
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _schedule_reconciliation(client: Client, network: Network, every: timedelta) -> None:
+async def _schedule_all(client: Client, network: Network, settings: Settings) -> None:
     chains = [chain.id for chain in network.chains.values()]
+    await _schedule(client, RECONCILIATION_SCHEDULE, Reconciliation.run, chains, settings.reconcile_minutes)
+    if anchored := [chain.id for chain in network.chains.values() if network.log and chain.anchor_address]:
+        await _schedule(client, ANCHORING_SCHEDULE, Anchoring.run, anchored, settings.anchor_minutes)
+
+
+async def _schedule(
+    client: Client, name: str, workflow: Callable[..., Awaitable[Any]], chains: list[ChainId], minutes: int
+) -> None:
     schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            Reconciliation.run, chains, id=RECONCILIATION_SCHEDULE, task_queue=TASK_QUEUE
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        action=ScheduleActionStartWorkflow(workflow, chains, id=name, task_queue=TASK_QUEUE),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=minutes))]),
     )
     try:
-        await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
+        await client.create_schedule(name, schedule)
     except ScheduleAlreadyRunningError:
-        handle = client.get_schedule_handle(RECONCILIATION_SCHEDULE)
+        handle = client.get_schedule_handle(name)
         await handle.update(lambda _: ScheduleUpdate(schedule=schedule))
 
 

@@ -60,6 +60,11 @@ class Driver:
                     raise Rejected("its payer has not locked it in time", field="authorization")
                 await self._chain.news([entry], mark)
 
+    async def send(self, name: str, operation: Operation) -> None:
+        """Sends an operation that concerns no entry, or sends it again. Raises Rejected if the chain would refuse."""
+        attempts = await self._outbox.attempts(name)
+        await self._deliver(name, attempts or await self._claimed(name, await self._chain.plan(operation)))
+
     async def _all_at(self, goal: Goal, entries: Sequence[Terms]) -> bool:
         final = [await self._chain.entry(terms, "final") for terms in entries]
         for entry in final:
@@ -86,8 +91,11 @@ class Driver:
                 if not isinstance(operation, Lock):
                     await self._check_all_known(entries, why)
                 raise
-            attempts = await self._outbox.claim(name, await self._chain.sequence(), plan.content, self._sign(plan))
+            attempts = await self._claimed(name, plan)
         await self._deliver(name, attempts)
+
+    async def _claimed(self, name: str, plan: Plan) -> list[OutboxTransaction]:
+        return await self._outbox.claim(name, await self._chain.sequence(), plan.content, self._sign(plan))
 
     async def _check_all_known(self, entries: Sequence[Terms], why: Rejected) -> None:
         """What is decided was locked for good: a node that does not know the lock is behind, and its word no verdict.

@@ -69,7 +69,14 @@ class Meter:
     close: bool = False
 
 
-Operation = Lock | Release | Refund | Reclaim | Meter
+@dataclass(frozen=True)
+class Anchor:
+    """Put a checkpoint of the evidence log on record, as `connectionchain.anchors.content` has it."""
+
+    checkpoint: str
+
+
+Operation = Lock | Release | Refund | Reclaim | Meter | Anchor
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,9 @@ class ChainAdapter(ChainView, Protocol):
 
     async def survey(self) -> tuple[Surveyed, ...]:
         """Every entry the escrow has held."""
+
+    async def anchored(self, checkpoint: str, depth: Depth) -> str | None:
+        """The transaction that lately put exactly this on record, whoever sent it; None if there is none."""
 
     async def sequence(self) -> int:
         """The lane's next free place, as the chain knows it."""

@@ -25,13 +25,15 @@ class Finality(Model):
 
 
 class Chain(Model):
-    """One chain: id, JSON-RPC URLs in order of preference, the escrow's address and block it was deployed in.
+    """One chain: id, JSON-RPC URLs in order of preference, the escrow's address and block it was deployed in, and the
+    contract that keeps the evidence log's checkpoints.
     `genesis`, the hash of block 0, tells it from another chain of the same id."""
 
     id: ChainId
     rpc: tuple[str, ...] = Field(min_length=1)
     escrow_address: EvmAddress
     escrow_block: int = Field(default=0, ge=0)
+    anchor_address: EvmAddress | None = None
     genesis: Hex32 | None = None
     finality: Finality = Finality()
     block_time: float = Field(default=12, gt=0, description="seconds between blocks, as a hint for polling")

@@ -101,11 +101,12 @@ async def entries(rpc: Rpc, deal: str) -> list[Entry]:
     """The entries of one chain's escrow that name the deal, found by the deal's topic alone, oldest first."""
     final = (await rpc.final_block()).number
     newest = await rpc.quantity("eth_blockNumber")
-    locks = await _logs(rpc, [LOCKED, None, deal], rpc.chain.escrow_block, newest)
+    escrow = rpc.chain.escrow_address
+    locks = await logs(rpc, escrow, [LOCKED, None, deal], rpc.chain.escrow_block, newest)
     if not locks:
         return []
     ids = [log["topics"][1] for log in locks]
-    outcomes = await _logs(rpc, [list(OUTCOMES), ids], int(locks[0]["blockNumber"], 16), newest)
+    outcomes = await logs(rpc, escrow, [list(OUTCOMES), ids], int(locks[0]["blockNumber"], 16), newest)
     hashes = {log["blockHash"] for log in locks + outcomes}
     blocks = {hash_: await rpc.block(hash_) for hash_ in hashes}
     return [
@@ -114,16 +115,16 @@ async def entries(rpc: Rpc, deal: str) -> list[Entry]:
     ]
 
 
-async def _logs(rpc: Rpc, topics: Sequence[Any], first: int, last: int) -> list[dict[str, Any]]:
-    """Logs of the escrow in these blocks. A node that finds the range too long is asked for its halves."""
-    where = {"address": rpc.chain.escrow_address, "topics": topics}
+async def logs(rpc: Rpc, contract: str, topics: Sequence[Any], first: int, last: int) -> list[dict[str, Any]]:
+    """Events of a contract in these blocks. A node that finds the range too long is asked for its halves."""
+    where = {"address": contract, "topics": topics}
     try:
         return list(await rpc.call("eth_getLogs", where | {"fromBlock": hex(first), "toBlock": hex(last)}))
     except NodeError:
         if first >= last:
             raise
     middle = (first + last) // 2
-    return await _logs(rpc, topics, first, middle) + await _logs(rpc, topics, middle + 1, last)
+    return await logs(rpc, contract, topics, first, middle) + await logs(rpc, contract, topics, middle + 1, last)
 
 
 def _entry(chain: Chain, lock: Any, outcomes: Iterable[Any], blocks: dict[str, Block], final: int) -> Entry:

@@ -4,11 +4,11 @@ With nodes of one's own it is also checked that the blocks are on their chains, 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 from connectionchain.audit.chains import check_transactions
 from connectionchain.audit.decision import check_certificate
 from connectionchain.audit.logged import check_anchors, check_log
+from connectionchain.audit.posted import Extending, check_posted
 from connectionchain.audit.report import Check, Finding, Report
 from connectionchain.audit.steps import check_complete, check_deal, check_order
 from connectionchain.audit.trust import Trust
@@ -16,6 +16,7 @@ from connectionchain.errors import Rejected, Unavailable
 from connectionchain.evidence import Block
 from connectionchain.export import Export
 from connectionchain.ids import ChainId
+from connectionchain.rpc import Rpc
 from connectionchain.tlog.errors import BadProof
 
 CHECKS = {
@@ -29,15 +30,6 @@ CHECKS = {
 }
 
 
-class Node(Protocol):
-    """A node of one chain; `connectionchain.rpc.Rpc` is one."""
-
-    async def block(self, at: str | int) -> Block:
-        """The canonical block of this number. Raises Rejected if there is none."""
-
-    async def final_block(self) -> Block: ...
-
-
 def verify(file: bytes, trust: Trust) -> Report:
     """Every check that needs no network. Never raises on what is in the file: each failure is a finding."""
     try:
@@ -48,17 +40,22 @@ def verify(file: bytes, trust: Trust) -> Report:
     return Report(deal=export.deal.id, checked=(Check.FILE, *CHECKS, Check.EVENT), findings=findings)
 
 
-async def verify_with_nodes(file: bytes, trust: Trust, nodes: Mapping[ChainId, Node]) -> Report:
-    """`verify`, then: each block is the canonical one of its number, and final. A node that does not answer is a
-    finding too, because the check was not made."""
+async def verify_with_nodes(
+    file: bytes, trust: Trust, nodes: Mapping[ChainId, Rpc], log: Extending | None = None
+) -> Report:
+    """`verify`, then: each block is the canonical one of its number, and final; and with `log`, each chain's newest
+    anchor is of the log shown. A node or log that does not answer is a finding too: the check was not made."""
     report = verify(file, trust)
     if Check.FILE in (finding.check for finding in report.findings):
         return report
+    export = Export.read(file)
     found = [
         Finding(check=Check.CHAIN, where=where, what=what)
-        for where, chain, block in _blocks(Export.read(file))
+        for where, chain, block in _blocks(export)
         if (what := await _problem(chain, block, nodes))
     ]
+    if log:
+        found += await check_posted(export, trust, nodes, log)
     return report.model_copy(update={"checked": (*report.checked, Check.CHAIN), "findings": (*report.findings, *found)})
 
 
@@ -72,7 +69,7 @@ def _blocks(export: Export) -> Iterator[tuple[str, ChainId, Block]]:
             continue  # found before
 
 
-async def _problem(chain: ChainId, block: Block, nodes: Mapping[ChainId, Node]) -> str:
+async def _problem(chain: ChainId, block: Block, nodes: Mapping[ChainId, Rpc]) -> str:
     if chain not in nodes:
         return f"no node of {chain} was given"
     try:

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 ROOM = Path(__file__).resolve().parent
-CONTRACTS = ("DataAccess", "Escrow", "RegionalCurrency")
+CONTRACTS = ("Anchor", "DataAccess", "Escrow", "RegionalCurrency")
 SETTINGS = ("evm_version", "via_ir", "optimizer", "optimizer_runs", "bytecode_hash", "cbor_metadata")
 
 

@@ -63,6 +63,7 @@ class Deployer:
         await self._give_gas()
         escrow = await self._contract("Escrow", *self._quorum())
         await self._contract("DataAccess")
+        anchor = await self._contract("Anchor")
         tokens = {each.symbol: await self._currency(each) for each in currencies}
         await self.chain.mine(BLOCKS_TO_FINAL)
         chain = Chain(
@@ -70,6 +71,7 @@ class Deployer:
             rpc=(self.chain.url,),
             escrow_address=escrow,
             escrow_block=await self._first_block(escrow),
+            anchor_address=anchor,
             finality=Finality(),
             block_time=block_time,
         )

@@ -8,12 +8,13 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Broadcast, Depth, Incident, Location, Operation, Plan, Prepared, Surveyed
+from adapters.base import Anchor, Broadcast, Depth, Incident, Location, Operation, Plan, Prepared, Surveyed
 from adapters.evm.calls import call_forms
 from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
 from adapters.evm.follower import Follower
 from adapters.evm.view import EvmView, block_of
+from connectionchain.anchors import ANCHORED, digest
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms
 from connectionchain.evidence import Block, Kind, Step
@@ -81,11 +82,23 @@ class EvmAdapter(EvmView):
                     found[entry_of(each)].steps.append(await self._step(each, 0))
         return tuple(found.values())
 
+    async def anchored(self, checkpoint: str, depth: Depth) -> str | None:
+        last = (await self.block(depth)).number
+        query = {
+            "address": to_checksum_address(self._anchor()),
+            "topics": [ANCHORED, digest(checkpoint)],
+            "fromBlock": max(self.config.escrow_block, last - BLOCKS_AT_ONCE + 1),
+            "toBlock": last,
+        }
+        found = await self.node.eth("get_logs", query)
+        return str(found[0]["transactionHash"].to_0x_hex()) if found else None
+
     async def sequence(self) -> int:
         return int(await self.node.eth("get_transaction_count", self._key.address, "latest"))
 
     async def plan(self, operation: Operation) -> Plan:
-        transaction, gas = await self._first_that_works(call_forms(operation, self.escrow))
+        contract = self._anchor() if isinstance(operation, Anchor) else self.escrow.address
+        transaction, gas = await self._first_that_works(contract, call_forms(operation, self.escrow))
         fees = self._fees.first(await self.head(), await self.node.tip())
         await self._check_funds(gas * fees.most)
         content = {
@@ -98,11 +111,11 @@ class EvmAdapter(EvmView):
         }
         return Plan(content | fees.fields)
 
-    async def _first_that_works(self, forms: Sequence[str]) -> tuple[dict[str, str], int]:
+    async def _first_that_works(self, contract: str, forms: Sequence[str]) -> tuple[dict[str, str], int]:
         """The call and its gas. Raises what the likeliest one was rejected for if none works."""
         rejected: list[Rejected] = []
         for data in forms:
-            transaction = {"from": self._key.address, "to": to_checksum_address(self.escrow.address), "data": data}
+            transaction = {"from": self._key.address, "to": to_checksum_address(contract), "data": data}
             try:
                 return transaction, await self.node.eth("estimate_gas", transaction)
             except Rejected as why:
@@ -152,6 +165,11 @@ class EvmAdapter(EvmView):
         ids = [terms.id(self.escrow) for terms in entries]
         blocks = RESEND_BLOCKS if included is None else LOOK_AGAIN_BLOCKS
         await self.follower.news(ids, mark, max(blocks * self.config.block_time, SHORTEST_PATIENCE_S), included)
+
+    def _anchor(self) -> str:
+        if self.config.anchor_address is None:
+            raise Rejected(f"no contract keeps checkpoints on {self.chain}", field="anchor_address")
+        return self.config.anchor_address
 
     async def _check_funds(self, cost: int) -> None:
         """Says early that the fee account runs low, while there is still time to fill it."""

@@ -1,6 +1,6 @@
 """Operations as call data of the escrow contract."""
 
-from adapters.base import Lock, Meter, Operation, Reclaim, Refund, Release
+from adapters.base import Anchor, Lock, Meter, Operation, Reclaim, Refund, Release
 from connectionchain.authorization import Erc3009, OnChain, Permit
 from connectionchain.errors import Rejected
 from connectionchain.escrow import TERMS, EscrowContract, call, meter_call, reclaim_call, refund_call, release_call
@@ -20,6 +20,8 @@ def call_forms(operation: Operation, escrow: EscrowContract) -> list[str]:
             return [reclaim_call(terms)]
         case Meter(terms, cumulative, signatures, close):
             return [meter_call(terms, cumulative, signatures, close)]
+        case Anchor(checkpoint):
+            return ["0x" + checkpoint.encode().hex()]
 
 
 def _lock_forms(lock: Lock) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from connectionchain import anchors
 from connectionchain.audit.report import Check, Finding, attempt
 from connectionchain.audit.trust import Trust
 from connectionchain.export import Anchor, Export, LoggedRecord
@@ -30,7 +31,7 @@ def check_log(export: Export, trust: Trust) -> Iterator[Finding]:
 
 
 def check_anchors(export: Export, trust: Trust) -> Iterator[Finding]:
-    """Each anchored checkpoint and the records' checkpoint are states of one append-only log."""
+    """Each anchored checkpoint is the log's, and it and the records' checkpoint are states of one append-only log."""
     for n, anchor in enumerate(export.anchors):
         yield from attempt(Check.ANCHOR, f"anchors.{n}", _consistent, anchor, export, trust)
 
@@ -43,19 +44,14 @@ def _verify(each: LoggedRecord, policy: LogPolicy) -> None:
 
 
 def _consistent(anchor: Anchor, export: Export, trust: Trust) -> None:
-    anchored = _checkpoint(anchor.transaction.verify().call_data)
-    if anchored.origin != trust.policy.log.name:
-        raise BadProof(f"is of the log {anchored.origin!r}", field="anchored checkpoint")
-    if not export.records:
-        raise BadProof("there is no record to anchor", field="records")
-    shown = Checkpoint.parse(LogProof.parse(export.records[0].proof).checkpoint.text)
+    anchored, shown = anchors.opened(anchor.transaction.verify().call_data, trust.policy.log), shown_checkpoint(export)
     old, new = sorted((anchored, shown), key=lambda each: each.size)
     proof = [lines.decode_hash(row, "consistency") for row in anchor.consistency]
     merkle.verify_consistency(old.size, old.root, new.size, new.root, proof)
 
 
-def _checkpoint(call_data: bytes) -> Checkpoint:
-    try:
-        return Checkpoint.parse(call_data.decode())
-    except UnicodeDecodeError:
-        raise BadProof("carries no checkpoint", field="transaction") from None
+def shown_checkpoint(export: Export) -> Checkpoint:
+    """What all records are under. Raises BadProof."""
+    if not export.records:
+        raise BadProof("there is no record to anchor", field="records")
+    return Checkpoint.parse(LogProof.parse(export.records[0].proof).checkpoint.text)

@@ -16,13 +16,14 @@ from connectionchain.tlog.proof import LogPolicy
 
 class Trust(Model):
     """The log's key and the witnesses' keys as vkeys (c2sp.org/signed-note), how many witnesses must agree, the
-    attestors, and the escrow contract of each chain."""
+    attestors, and on each chain the escrow contract and, if there is one, the contract that keeps checkpoints."""
 
     log: str
     witnesses: tuple[str, ...] = ()
     quorum: int = Field(ge=0)
     attestors: Attestors
     escrows: dict[ChainId, EvmAddress]
+    anchors: dict[ChainId, EvmAddress] = Field(default_factory=dict)
 
     @field_validator("log")
     @classmethod
@@ -43,10 +44,17 @@ class Trust(Model):
         return self
 
     @classmethod
-    def of(cls, network: Network, log: str, witnesses: tuple[str, ...], quorum: int) -> Self:
-        """The network's attestors and escrows, and these keys."""
-        escrows = {chain.id: chain.escrow_address for chain in network.chains.values()}
-        return cls(log=log, witnesses=witnesses, quorum=quorum, attestors=network.attestors, escrows=escrows)
+    def of(cls, network: Network) -> Self:
+        """What the network file names. Raises InvalidInput if it names no log."""
+        log, chains = network.evidence, network.chains.values()
+        return cls(
+            log=log.key,
+            witnesses=tuple(each.key for each in log.witnesses.values()),
+            quorum=log.quorum,
+            attestors=network.attestors,
+            escrows={chain.id: chain.escrow_address for chain in chains},
+            anchors={chain.id: chain.anchor_address for chain in chains if chain.anchor_address},
+        )
 
     @property
     def policy(self) -> LogPolicy:

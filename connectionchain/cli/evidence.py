@@ -14,7 +14,7 @@ from connectionchain.ids import TokenId
 from connectionchain.network import Network
 from connectionchain.onchain import Entry, Record
 
-app = typer.Typer(no_args_is_help=True, help="What the chains prove about a deal.")
+app = typer.Typer(no_args_is_help=True, help="What the chains and the log prove about a deal.")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from contextlib import suppress
 import typer
 from typer.exceptions import Abort, TyperException
 
-from connectionchain.cli import accounts, deals, doctor, evidence, output, pay, reconcile
+from connectionchain.cli import accounts, audit, deals, doctor, evidence, output, pay, reconcile
 from connectionchain.errors import ConnectionChainError, InvalidInput
 
 INTERRUPTED = 130
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Deals across blockchains: lock, wait, transfer or refund, with evidence.
 
-    Exit codes: 0 done · 1 failed or a check of `doctor` failed · 2 invalid input · 3 refused by a rule ·
+    Exit codes: 0 done · 1 failed, or a check of `doctor` or `evidence verify` · 2 invalid input · 3 refused by a rule ·
     4 rejected by a chain · 5 a server or chain does not answer, try again later · 130 interrupted.
 
     Keys come from --key-file or CONNECTIONCHAIN_KEY. `evidence show` and `reclaim` ask only the chains.""",
@@ -27,6 +27,8 @@ app.command()(pay.quote)
 app.command()(pay.pay)
 app.add_typer(pay.rates_app, name="rates")
 app.add_typer(deals.app, name="deals")
+evidence.app.command()(audit.export)
+evidence.app.command()(audit.verify)
 app.add_typer(evidence.app, name="evidence")
 app.command()(evidence.reclaim)
 app.add_typer(accounts.app, name="accounts")

@@ -19,11 +19,13 @@ from connectionchain.client.checks import before_start, finality_seconds
 from connectionchain.client.config import find_network
 from connectionchain.client.desk import Desk
 from connectionchain.client.engine import Engine
+from connectionchain.client.evidence import export
 from connectionchain.client.listing import DealSummary, query
 from connectionchain.client.signing import authorizations, statement
 from connectionchain.conditions import Confirmed
 from connectionchain.deal import SETTLEMENT_MARGIN, Cancellable, Deal
 from connectionchain.errors import Refused
+from connectionchain.export import Export
 from connectionchain.ids import AccountId, ChainId
 from connectionchain.network import Network
 from connectionchain.rates import Quote, Rate, purchase
@@ -174,6 +176,11 @@ class Client:
     async def record(self, deal: Deal | str) -> onchain.Record:
         """What the chains tell, transaction by transaction (the paper's Figure 4)."""
         return await onchain.record(self.network, deal)
+
+    async def evidence(self, deal: Deal | str, certificate: Certificate | None = None) -> Export:
+        """All evidence of a deal with its proofs: `.write()` gives the file for `evidence verify`. Raises BadProof."""
+        deal = await self.deal(deal)
+        return await export(self.network, deal, certificate or (await self.explain(deal)).certificate)
 
     async def reconcile(self) -> ReconciliationReport:
         """Compares chains, evidence and workflows now, and puts right what is safe. Takes as long as it takes."""

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectionchain import anchors
 from connectionchain.audit.report import Check, Report
 from connectionchain.audit.trust import Trust
 from connectionchain.certificate import Certificate, Outcome, settlements
@@ -24,6 +25,7 @@ from connectionchain.escrow import Terms, refund_call, release_call
 from connectionchain.evidence import Block, EvidenceRecord, Kind, Step
 from connectionchain.export import Anchor, Export, prove, transaction_proofs
 from connectionchain.model import json_of
+from connectionchain.network import EvidenceLog, LogWitness
 from connectionchain.onchain import record
 from connectionchain.rpc import Rpc
 from connectionchain.tlog import lines
@@ -42,6 +44,12 @@ from ledger.witness import Witness
 LOG = Signer("log.example/evidence", Ed25519PrivateKey.from_private_bytes(b"l" * 32))
 NAMES = ("alice", "bob", "carol")
 COSIGNERS = [Cosigner(f"attestor.example/{n}", Ed25519PrivateKey.from_private_bytes(n[0].encode() * 32)) for n in NAMES]
+NAMED = EvidenceLog(
+    url="http://127.0.0.1:1",
+    key=str(LOG.key),
+    witnesses={name: LogWitness(url="", key=str(each.key)) for name, each in zip(NAMES, COSIGNERS, strict=True)},
+    quorum=3,
+)
 slow = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 
 
@@ -73,8 +81,8 @@ async def kit(bench: Any) -> Any:
         await log.create()
         witnesses = [Witness(db, cosigner, [LOG.key]) for db, cosigner in zip(databases[1:], COSIGNERS, strict=True)]
         links = [WitnessLink(each.key, each.add_checkpoint) for each in witnesses]
-        keys = tuple(str(each.key) for each in COSIGNERS)
-        kit = Kit(bench, log, databases[0], Trust.of(bench.network, str(LOG.key), keys, 3), links, *[None] * 3)  # type: ignore[list-item]
+        trust = Trust.of(bench.network.model_copy(update={"log": NAMED}))
+        kit = Kit(bench, log, databases[0], trust, links, *[None] * 3)  # type: ignore[list-item]
         first = await settled(kit)
         await settled(kit)
         kit.refunded = await refunded(kit)
@@ -150,10 +158,10 @@ async def export(kit: Kit, deal: Deal, certificate: Certificate) -> Export:
 
 
 async def anchored(kit: Kit, plain: Export) -> Export:
-    """With the log's newest checkpoint posted on chain `a`, as call data to nobody."""
+    """With the log's newest checkpoint posted on chain `a`."""
     note = await kit.log.checkpoint()
     assert note
-    sent = await post(kit, note.text)
+    sent = await post(kit, anchors.content(note, LOG.key))
     chain = kit.bench.network.chain("a")
     async with Rpc(chain) as rpc:
         transaction = await prove(rpc, chain.id, sent.block.hash, sent.transaction)
@@ -166,7 +174,7 @@ async def anchored(kit: Kit, plain: Export) -> Export:
 
 async def post(kit: Kit, text: str) -> Sent:
     key, anvil = kit.bench.keys["taro"], kit.bench.devnet.chain("a")
-    fields = {"to": key.address, "value": 0, "gas": 60_000, "data": text.encode(), "chainId": int(anvil.id.reference)}
+    fields = {"to": key.address, "value": 0, "gas": 90_000, "data": text.encode(), "chainId": int(anvil.id.reference)}
     fields |= {"type": 2, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9}
     fields["nonce"] = await anvil.quantity("eth_getTransactionCount", key.address, "pending")
     hash_ = await anvil.call("eth_sendRawTransaction", key.sign_transaction(fields).raw_transaction.to_0x_hex())

@@ -9,7 +9,7 @@ from activities.metering import forged
 from activities.orders import CheckOrder, EntryOrder, MeterOrder
 from adapters.base import ChainAdapter, Lock, Meter, Reclaim
 from connectionchain.authorization import OnChain
-from connectionchain.errors import Rejected
+from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import EscrowContract, Status
 from connectionchain.evidence import EvidenceRecord, Kind, Step
 from ledger.outbox import Fate, Outbox
@@ -53,8 +53,11 @@ class Cashier:
     @activity.defn
     @typed_failures
     async def reclaim_entry(self, order: EntryOrder) -> Step:
-        """Gives an entry that was not closed in time back to the consumer, after its expiry."""
+        """Gives an entry that was not closed in time back to the consumer. Unavailable before its expiry by the chain's
+        own clock, which may be behind the engine's."""
         terms, name = order.mandate.entry(order.number, order.amount), f"{order.mandate.id}/{order.number}/reclaim"
+        if (await self._chain.block("latest")).time.timestamp() < terms.expiry:
+            raise Unavailable("it has not expired by the chain's clock", field="expiry")
         await self._driver.drive(name, Reclaim(terms), [terms], _ENDED)
         return (await self._record(name, order, {Kind.CLOSED, Kind.RECLAIMED}))[-1]
 

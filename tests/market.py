@@ -90,11 +90,13 @@ class Market:
         escrow = network.chain(symbol.lower()).escrow
         return sign_erc3009(terms, escrow, network.token(symbol), until, self.consumer)
 
-    async def start(self, mandate: Mandate, authorization: Any = None) -> WorkflowHandle[Any, Bill]:
+    async def start(
+        self, mandate: Mandate, authorization: Any = None, attestors: tuple[str, ...] = ATTESTORS
+    ) -> WorkflowHandle[Any, Bill]:
         start = BillingStart(
             mandate=mandate,
             authorization=authorization or self.authorization(mandate),
-            attestors=ATTESTORS,
+            attestors=attestors,
             threshold=2,
         )
         temporal = self.scene.stack.client.engine.temporal

@@ -70,8 +70,8 @@ class Billing:
             return self.ended(BillState.EXPIRED)
         await follow(self.mandate.usage, self.mandate)
         while not self.over:
-            await self.worth_settling()
-            await self.settle()
+            if await self.worth_settling():
+                await self.settle()
             await self.start_afresh_if_long()
         return await self.close()
 
@@ -98,17 +98,21 @@ class Billing:
         self.become(BillState.ACTIVE)
         return True
 
-    async def worth_settling(self) -> None:
-        """Enough was used since the last time, or a period has passed, or it is over."""
+    async def worth_settling(self) -> bool:
+        """Enough was used since the last time, or a period has passed; and it is not over, which settles it all."""
         said = self.progress.termination
         end = min(self.mandate.end, said.at) if said else self.mandate.end
-        with suppress(TimeoutError):
+        try:
             await workflow.wait_condition(
                 lambda: self.over or self.enough or self.progress.termination is not said,
                 timeout=min(self.mandate.period, self.until(end)),
                 timeout_summary="period",
             )
+            worth = self.enough
+        except TimeoutError:
+            worth = True
         await workflow.wait_condition(lambda: not self.paused)
+        return worth and not self.over
 
     async def settle(self) -> None:
         """Pays what has become due, if anything has. What fails is left to the next time."""
@@ -140,7 +144,7 @@ class Billing:
     async def paid(self, due: Reckoning, closing: bool) -> bool:
         """The attestors agree and the escrow has paid, finally."""
         order = MeteringOrder(reckon=self.reckoning(closing), total=due.payable)
-        until = self.mandate.expiry if closing else workflow.now() + PATIENCE
+        until = self.mandate.expiry if closing else min(self.mandate.expiry, workflow.now() + PATIENCE)
         try:
             asked = [attest_metering(order, name, until) for name in self.start.attestors]
             await self.pay(due, closing, tuple(await quorum(asked, self.start.threshold)))

@@ -7,7 +7,7 @@ from contextlib import suppress
 import typer
 from typer.exceptions import Abort, TyperException
 
-from connectionchain.cli import accounts, audit, deals, doctor, evidence, output, pay, reconcile
+from connectionchain.cli import accounts, audit, bills, deals, doctor, evidence, output, pay, reconcile
 from connectionchain.errors import ConnectionChainError, InvalidInput
 
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ app.command()(pay.quote)
 app.command()(pay.pay)
 app.add_typer(pay.rates_app, name="rates")
 app.add_typer(deals.app, name="deals")
+app.add_typer(bills.app, name="bills")
 evidence.app.command()(audit.export)
 evidence.app.command()(audit.verify)
 app.add_typer(evidence.app, name="evidence")

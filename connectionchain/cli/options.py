@@ -25,6 +25,7 @@ KEY_VARIABLE = "CONNECTIONCHAIN_KEY"
 MEANT = {
     "deal": "its id (0x and 64 hex digits), or a file that holds it",
     "quote": "what `quote --json` wrote",
+    "mandate": "a mandate in JSON, or what `bills show --json` wrote",
     "certificate": "what `deals show --json` wrote of a decided deal",
 }
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from connectionchain.client.desk import Desk
 from connectionchain.client.engine import Engine
 from connectionchain.client.evidence import export
 from connectionchain.client.listing import DealSummary, query
+from connectionchain.client.mandates import Mandates
 from connectionchain.client.signing import authorizations, statement
 from connectionchain.conditions import Confirmed
 from connectionchain.deal import SETTLEMENT_MARGIN, Cancellable, Deal
@@ -48,6 +49,7 @@ class Client:
 
     def __init__(self, network: Network, engine: Engine) -> None:
         self.network, self.engine, self.desk = network, engine, Desk(network, engine)
+        self.mandates = Mandates(network, engine)
         self.accounts = Accounts(engine)
 
     @classmethod

@@ -1,9 +1,32 @@
 """Use on one chain is paid on another, by mandate (paper, section 5.2)."""
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
-from connectionchain.billing import BillState, termination
+import pytest
+from temporalio.client import WorkflowUpdateFailedError
+
+from connectionchain.billing import BillState, TopUp, dispute, termination
+from connectionchain.bills import Status
+from connectionchain.cli.main import main
+from connectionchain.errors import NotEntitled
+from connectionchain.evidence import Kind
+from connectionchain.mandate import AtCap
+from connectionchain.tariff import Tariff, Tier
+from ledger import evidence
+from ledger.database import Database
 from tests.market import Market, until
+
+
+def in_seconds(seconds: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+
+
+async def ended(market, mandate, handle, *, after: float = 2):
+    """The consumer ends it; the bill when all is done."""
+    await handle.execute_update("terminate", termination(mandate, in_seconds(after), market.consumer))
+    return await handle.result()
 
 
 async def test_use__is_paid_at_the_threshold_and_the_rest_returns(scene) -> None:
@@ -20,9 +43,215 @@ async def test_use__is_paid_at_the_threshold_and_the_rest_returns(scene) -> None
     assert await market.has() == [90_000, 1350]
     assert (paid.progress.uses, paid.remaining, paid.near_cap) == (3, 8650, False)
     await market.use("table")
-    now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
-    await handle.execute_update("terminate", termination(mandate, now, market.consumer))
-    result = await handle.result()
+    result = await ended(market, mandate, handle)
     assert result.state is BillState.CLOSED
     assert result.progress.settled == 1500
     assert await market.has() == [98_500, 1500]
+    uses = await market.uses(mandate)
+    assert [(use.number, use.units, use.price, use.total) for use in uses] == [
+        (1, 600, 600, 600),
+        (2, 600, 600, 1200),
+        (3, 150, 150, 1350),
+        (4, 150, 150, 1500),
+    ]
+    database = Database(scene.stack.settings.database)
+    async with database.read() as session:
+        records = await evidence.records(session, mandate.id)
+    await database.close()
+    assert [(each.step.kind, each.amount) for each in records] == [
+        (Kind.LOCKED, 10_000),
+        (Kind.METERED, 1350),
+        (Kind.CLOSED, 1500),
+    ]
+    assert [len(each.attestors) for each in records] == [0, 2, 2]
+
+
+async def test_period__settles_what_is_below_the_threshold(scene) -> None:
+    market = await Market.open(scene, map=600)
+    handle = await market.start(await market.mandate(period=4))
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.progress.settled == 600)
+    assert await market.has() == [90_000, 600]
+
+
+async def test_end__closes_by_itself_and_later_use_is_not_billed(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(end=in_seconds(8))
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.state is BillState.CLOSING)
+    await market.use("map")
+    result = await handle.result()
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
+    assert await market.has() == [99_400, 600]
+
+
+async def test_cap__refuses_further_use_and_is_never_overdrawn(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(cap=2000)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "map", "map", "map")
+    result = await handle.result()
+    assert (result.state, result.progress.settled, result.near_cap) == (BillState.CLOSED, 1800, True)
+    assert await market.has() == [98_200, 1800]
+
+
+async def test_cap__smaller_than_one_use(scene) -> None:
+    market = await Market.open(scene, map=600)
+    handle = await market.start(await market.mandate(cap=599, threshold=1))
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    result = await handle.result()
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 0)
+    assert await market.has() == [100_000, 0]
+
+
+async def test_top_up__pays_in_order_what_was_recorded_as_unpaid(scene) -> None:
+    market = await Market.open(scene, map=600, table=150)
+    mandate = await market.mandate(cap=1000, at_cap=AtCap.RECORD, threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "map", "table")
+    waiting = await until(handle, lambda now: now.progress.settled == 600)
+    assert waiting.waiting_for == ("a top-up by the consumer: use is recorded as unpaid",)
+    assert await market.has() == [99_000, 600]
+    for number in (1, 2):  # two of the same amount are two entries
+        top_up = TopUp(number=number, amount=500, authorization=market.authorization(mandate, number, 500))
+        await handle.execute_update("top_up", top_up)
+    await until(handle, lambda now: now.progress.settled == 1350)
+    assert await market.has() == [98_000, 1350]
+    result = await ended(market, mandate, handle)
+    assert result.progress.entries == (1000, 500, 500)
+    assert await market.has() == [98_650, 1350]
+
+
+async def test_dispute__holds_its_own_amount_only(scene) -> None:
+    market = await Market.open(scene, map=600, table=150)
+    mandate = await market.mandate(dispute_window=12, threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "table", "map")
+    await until(handle, lambda now: now.progress.uses == 3)
+    disputed = (await market.uses(mandate))[0].at
+    with pytest.raises(WorkflowUpdateFailedError) as forged:
+        await handle.execute_update("dispute", dispute(mandate, disputed, market.provider))
+    assert forged.value.__cause__.__cause__.type == "BadSignature"
+    await handle.execute_update("dispute", dispute(mandate, disputed, market.consumer))
+    assert await market.has() == [90_000, 0]  # nothing is payable before the window has passed
+    result = await ended(market, mandate, handle)
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 750)
+    assert await market.has() == [99_250, 750]
+    assert [use.disputed for use in await market.uses(mandate)] == [True, False, False]
+
+
+async def test_dispute__too_late_or_of_no_use(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(dispute_window=1, threshold=100, period=3)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.progress.settled == 600)
+    use = (await market.uses(mandate))[0].at
+    for at, kind in ((use, "TooLate"), (use.model_copy(update={"log_index": 77}), "UnknownName")):
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("dispute", dispute(mandate, at, market.consumer))
+        assert refused.value.__cause__.__cause__.type == kind
+
+
+async def test_termination__of_somebody_else_or_in_the_past_is_refused(scene) -> None:
+    market = await Market.open(scene)
+    mandate = await market.mandate()
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("terminate", termination(mandate, in_seconds(2), market.provider))
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("terminate", termination(mandate, in_seconds(-120), market.consumer))
+    assert (await ended(market, mandate, handle)).state is BillState.CLOSED
+    assert await market.has() == [100_000, 0]
+
+
+async def test_two_mandates__on_the_same_event_are_billed_each(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandates = [await market.mandate(threshold=500), await market.mandate(threshold=500, tariff=Tariff(per_event=700))]
+    handles = [await market.start(each) for each in mandates]
+    for handle in handles:
+        await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    for handle, price in zip(handles, (600, 700), strict=True):
+        await until(handle, lambda now, price=price: now.progress.settled == price)
+    assert await market.has() == [80_000, 1300]
+
+
+async def test_tariff_overflow__pays_what_came_before_and_no_more(scene) -> None:
+    market = await Market.open(scene, map=600, monster=2**90)
+    mandate = await market.mandate(tariff=Tariff(tiers=(Tier(up_to=600, price=1), Tier(price=10**9))))
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "monster", "map")
+    result = await handle.result()
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
+    assert await market.has() == [99_400, 600]
+
+
+async def test_authorization__for_another_chain_locks_nothing(scene) -> None:
+    market = await Market.open(scene)
+    mandate = await market.mandate()
+    handle = await market.start(mandate, market.authorization(mandate, symbol="B"))
+    result = await handle.result()
+    assert result.state is BillState.EXPIRED
+    assert "signed by the leg's payer" in result.progress.reason or "cannot be locked" in result.progress.reason
+    assert await market.has() == [100_000, 0]
+
+
+async def test_no_quorum__before_expiry_the_rest_returns(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(end=in_seconds(6), expiry=in_seconds(70), threshold=100)
+    handle = await market.start(mandate, attestors=("alice", "nobody", "noone"))
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    async with asyncio.timeout(150):
+        result = await handle.result()
+    assert (result.state, result.progress.settled) == (BillState.RECLAIMED, 0)
+    assert await market.has() == [100_000, 0]
+
+
+async def test_statement__tells_each_use_and_what_paid_for_it(scene, tmp_path, capsys) -> None:
+    market = await Market.open(scene, map=600, table=150)
+    mandates, mandate = scene.stack.client.mandates, await market.mandate(dispute_window=8, threshold=100, period=2)
+    await mandates.start(mandate, market.consumer)
+    assert await mandates.start(mandate, market.consumer) == mandate  # twice is once
+    handle = scene.stack.client.engine.temporal.get_workflow_handle(mandate.id)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    receipt = await market.use("table", "map", "table")
+    await until(handle, lambda now: now.progress.uses == 3)
+    uses = [use async for use in mandates.uses(mandate.id)]
+    await mandates.dispute(mandate.id, uses[1].at, market.consumer)
+    with pytest.raises(NotEntitled):
+        await mandates.terminate(mandate, market.provider)
+    await mandates.terminate(mandate, market.consumer, in_seconds(2))
+    result = await mandates.result(mandate, 90)
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 300)
+    assert (mandate, BillState.CLOSED) in await mandates.list()
+
+    told = await mandates.statement(mandate.id)
+    assert [(line.status, line.use.price, line.use.total) for line in told.lines] == [
+        (Status.PAID, 150, 150),
+        (Status.DISPUTED, 600, 750),
+        (Status.PAID, 150, 900),
+    ]
+    assert {line.use.transaction for line in told.lines} == {receipt["transactionHash"]}
+    assert {line.settled_in for line in told.lines} == {None, told.settlements[0].transaction}
+    assert (sum(each.paid for each in told.settlements), told.settlements[-1].returned) == (300, 9700)
+
+    network = str(scene.stack.devnet.network_file)
+    code = await asyncio.to_thread(main, ["bills", "show", mandate.id, "--json", "--network", network])
+    printed = json.loads(capsys.readouterr().out)
+    assert (code, printed["mandate_id"]) == (0, mandate.id)
+    assert [line["use"]["price"] for line in printed["lines"]] == ["150", "600", "150"]
+    for command in (["show", mandate.id], ["list"]):
+        assert await asyncio.to_thread(main, ["bills", *command, "--network", network]) == 0
+        assert mandate.id in capsys.readouterr().out

@@ -1,0 +1,202 @@
+"""Mandates: start, follow, dispute and end them, and what they cost."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from eth_account.signers.base import BaseAccount
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from connectionchain import onchain
+from connectionchain.authorization import Erc3009, sign_erc3009
+from connectionchain.billing import (
+    WORKFLOW,
+    Bill,
+    BillingStart,
+    BillState,
+    TopUp,
+    Use,
+    Uses,
+    UsesWanted,
+    dispute,
+    termination,
+)
+from connectionchain.bills import MandateStatement, lines, settlements
+from connectionchain.client.amounts import shown
+from connectionchain.client.engine import Engine
+from connectionchain.client.failures import translated
+from connectionchain.client.listing import CHAINS, DEADLINE, PARTIES, STATE
+from connectionchain.errors import NotEntitled, Unavailable, UnknownName
+from connectionchain.events import Position
+from connectionchain.mandate import Mandate
+from connectionchain.model import Model
+from connectionchain.network import Network
+from connectionchain.settlement import TASK_QUEUE
+
+PAGE = 1000
+
+
+class Mandates:
+    """A mandate is given itself or by its id. Every method raises Unavailable if the engine, its workers or a chain do
+    not answer, UnknownName for a mandate the engine does not know, and what is named beside it."""
+
+    def __init__(self, network: Network, engine: Engine) -> None:
+        self._network, self._engine = network, engine
+
+    async def start(self, mandate: Mandate, key: BaseAccount) -> Mandate:
+        """Signs the cap with the consumer's key and starts; one that was started before is left as it is.
+        Raises NotEntitled, UnknownName (chains, tokens)."""
+        self._network.chain(mandate.usage.chain)
+        attestors = self._network.attestors
+        start = BillingStart(
+            mandate=mandate,
+            authorization=self._signed(mandate, 0, mandate.cap, key),
+            attestors=tuple(attestors.members),
+            threshold=attestors.threshold,
+        )
+        try:
+            async with translated(mandate.id):
+                await self._engine.temporal.start_workflow(
+                    WORKFLOW,
+                    start,
+                    id=mandate.id,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    memo={"mandate": mandate},
+                    search_attributes=_search_attributes(mandate),
+                    static_summary=f"at most {shown(self._network, mandate.token, mandate.cap)}",
+                )
+        except WorkflowAlreadyStartedError:
+            pass
+        return mandate
+
+    async def top_up(self, mandate: Mandate | str, amount: int, key: BaseAccount) -> Bill:
+        """Locks `amount` base units more; returns once they are final. Raises NotEntitled, Refused, Rejected."""
+        mandate = await self.mandate(mandate)
+        number = len((await self.explain(mandate)).progress.entries)
+        authorization = self._signed(mandate, number, amount, key)
+        return await self._update(
+            mandate.id, "top_up", TopUp(number=number, amount=amount, authorization=authorization)
+        )
+
+    async def terminate(self, mandate: Mandate | str, key: BaseAccount, at: datetime | None = None) -> Bill:
+        """Use before `at` (now, if not given) is the last to be paid. Raises NotEntitled, TooLate, AlreadyDecided."""
+        mandate = self._own(await self.mandate(mandate), key)
+        at = at or datetime.now(UTC).replace(microsecond=0)
+        return await self._update(mandate.id, "terminate", termination(mandate, at, key))
+
+    async def dispute(self, mandate: Mandate | str, use: Position, key: BaseAccount) -> Bill:
+        """Holds back the price of one use. Raises NotEntitled, TooLate, UnknownName (the use)."""
+        mandate = self._own(await self.mandate(mandate), key)
+        return await self._update(mandate.id, "dispute", dispute(mandate, use, key))
+
+    async def explain(self, mandate: Mandate | str) -> Bill:
+        """Where it stands: from the workflow while it runs, from its result afterwards."""
+        async with translated(_id(mandate)):
+            handle = self._handle(mandate)
+            if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+                return Bill.model_validate(await handle.query("explain", result_type=Bill))
+            return Bill.model_validate(await handle.result())
+
+    async def result(self, mandate: Mandate | str, timeout: float | None = None) -> Bill:
+        """Waits for its end; `timeout` in seconds."""
+        async with translated(_id(mandate), timeout):
+            return Bill.model_validate(await self._handle(mandate).result())
+
+    async def mandate(self, mandate: Mandate | str) -> Mandate:
+        """The mandate of an id: read from the workflow's memo, and checked to hash to that id."""
+        if isinstance(mandate, Mandate):
+            return mandate
+        async with translated(mandate):
+            found = await _memo(await self._handle(mandate).describe())
+        if found is None:
+            raise UnknownName(f"{mandate} shows no mandate of that id", field="mandate", remedy="pass it as a file")
+        return found
+
+    async def list(self, limit: int = 100) -> list[tuple[Mandate, BillState]]:
+        """The newest first."""
+        query, found = f"WorkflowType = '{WORKFLOW}'", dict[str, tuple[Mandate, BillState]]()
+        async with translated():
+            async for each in self._engine.temporal.list_workflows(query, limit=limit):
+                if mandate := await _memo(each):
+                    state = BillState(each.typed_search_attributes.get(STATE, BillState.AWAITING_AUTHORIZATION))
+                    found.setdefault(mandate.id, (mandate, state))
+        return [*found.values()]
+
+    async def uses(self, mandate: Mandate | str) -> AsyncIterator[Use]:
+        """Every use on the bill, from the data chain's connection node."""
+        mandate, last = await self.mandate(mandate), 0
+        while True:
+            wanted = UsesWanted(mandate=mandate.id, after=last, limit=PAGE)
+            page: Uses = await self._engine.ask(f"node.{mandate.usage.chain}", "uses", wanted, result=Uses)
+            for use in page.uses:
+                yield use
+            if len(page.uses) < PAGE:
+                return
+            last = page.uses[-1].number
+
+    async def statement(self, mandate: Mandate | str) -> MandateStatement:
+        """Uses and prices as the node keeps them, settlements as the token chain itself tells them."""
+        mandate = await self.mandate(mandate)
+        bill, uses, silent = await self.explain(mandate), [use async for use in self.uses(mandate)], False
+        try:
+            record = await onchain.record(self._network, mandate.id)
+            entries, silent = record.entries, mandate.chain in record.silent
+        except Unavailable:
+            entries, silent = (), True
+        mine = [
+            each for each in entries if each.terms.payer == mandate.consumer.address and each.chain == mandate.chain
+        ]
+        settled = settlements(mine)
+        return MandateStatement(
+            mandate_id=mandate.id,
+            mandate=mandate,
+            bill=bill,
+            lines=tuple(lines(uses, settled, bill.state.terminal)),
+            settlements=tuple(settled),
+            silent=silent,
+        )
+
+    def _signed(self, mandate: Mandate, number: int, amount: int, key: BaseAccount) -> Erc3009:
+        self._own(mandate, key)
+        escrow, token = self._network.chain(mandate.chain).escrow, self._network.token(mandate.token)
+        return sign_erc3009(mandate.entry(number, amount), escrow, token, int(mandate.end.timestamp()), key)
+
+    def _own(self, mandate: Mandate, key: BaseAccount) -> Mandate:
+        if key.address.lower() != mandate.consumer.address:
+            raise NotEntitled(f"{key.address} is not the consumer", field="key", remedy=f"use {mandate.consumer}'s")
+        return mandate
+
+    async def _update(self, mandate: str, name: str, message: Model) -> Bill:
+        async with translated(mandate):
+            return Bill.model_validate(await self._handle(mandate).execute_update(name, message, result_type=Bill))
+
+    def _handle(self, mandate: Mandate | str) -> WorkflowHandle[object, Bill]:
+        return self._engine.temporal.get_workflow_handle(_id(mandate), result_type=Bill)
+
+
+def _search_attributes(mandate: Mandate) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(STATE, BillState.AWAITING_AUTHORIZATION),
+            SearchAttributePair(PARTIES, list(mandate.parties)),
+            SearchAttributePair(CHAINS, list(mandate.chains)),
+            SearchAttributePair(DEADLINE, mandate.end),
+        ]
+    )
+
+
+async def _memo(execution: WorkflowExecution) -> Mandate | None:
+    found = await execution.memo_value("mandate", None, type_hint=Mandate)
+    return found if found and found.id == execution.id else None
+
+
+def _id(mandate: Mandate | str) -> str:
+    return mandate if isinstance(mandate, str) else mandate.id

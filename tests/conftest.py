@@ -16,6 +16,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from hypothesis import settings
 from temporalio.client import WorkflowHandle
 
 from connectionchain import AccountId, Client, Deal, Explanation, Leg, Network, State
@@ -27,6 +28,9 @@ from connectionchain.settlement import LegAuthorization, SettlementStart
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
 from worker import Settings, service
+
+settings.register_profile("ours", deadline=None)  # how long a case takes says more of the machine than of the code
+settings.load_profile("ours")
 
 BLOCK_TIME = 0.25
 WEALTH = 1_000_00

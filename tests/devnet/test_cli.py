@@ -58,7 +58,9 @@ def test_life__up_status_crash_up_down(cli: Cli) -> None:
     assert "already running" in again.stdout
     assert pids(cli) == first
 
-    psutil.Process(first["chain a"]).send_signal(signal.SIGKILL)
+    killed = psutil.Process(first["chain a"])
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
     status = cli("status")
     assert status.returncode == 1
     assert str(cli.directory / "chain-a.log") in status.stdout

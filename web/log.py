@@ -4,6 +4,7 @@ Source: c2sp.org/tlog-tiles.
 """
 
 import re
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,12 +12,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from connectionchain.tlog.errors import BadProof
 from connectionchain.tlog.tiles import TilePath
 from ledger.log import Log
 
+AUDITOR = Path(__file__).parent / "auditor"
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 A_MOMENT = {"Cache-Control": "public, max-age=1"}
@@ -24,7 +27,8 @@ NOT_YET = {"Cache-Control": "no-store"}
 
 
 def log_app(log: Log) -> Starlette:
-    """GET `/checkpoint` (the newest witnessed one), `/tile/…`, and `/deals/<id>`: the positions of its records."""
+    """GET `/checkpoint` (the newest witnessed one), `/tile/…`, `/deals/<id>`: the positions of its records, and
+    `/auditor/`: a page that checks evidence in the browser."""
 
     async def checkpoint(_: Request) -> Response:
         note = await log.checkpoint()
@@ -50,6 +54,7 @@ def log_app(log: Log) -> Starlette:
             Route("/tile/entries/{path:path}", tile, middleware=[Middleware(GZipMiddleware)]),
             Route("/tile/{path:path}", tile),
             Route("/deals/{deal}", deal),
+            Mount("/auditor", StaticFiles(directory=AUDITOR, html=True)),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""`evidence export` and `evidence verify`: a deal's evidence in one file, which anybody can check."""
+"""`evidence export|verify|page`: a deal's evidence in one file that anybody can check, and one for people to read."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +17,7 @@ from connectionchain.errors import InvalidInput
 from connectionchain.export import LARGEST_FILE, Export
 from connectionchain.model import json_of
 from connectionchain.network import Network
+from connectionchain.page import page as html
 from connectionchain.published import PublishedLog
 from connectionchain.rpc import Rpc
 from connectionchain.verify import verify as verify_offline
@@ -38,8 +39,7 @@ def export(
 ) -> None:
     """Write all evidence of a deal into one file that stands on its own: records, proofs, blocks, certificate."""
     found, given = options.network(network), options.deal(deal)
-    decided = options.model_in(certificate, "certificate", Certificate) if certificate else None
-    content = options.run(assemble(found, given, decided)).write()
+    content = options.run(assemble(found, given, _given(certificate))).write()
     out.write_bytes(content)
     output.line(f"{out}: {len(content)} bytes")
 
@@ -66,6 +66,26 @@ def verify(
     _document(report) if as_json else _show(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def page(
+    deal: options.DealRef,
+    out: Output,
+    certificate: CertificateFile = None,
+    network: options.NetworkFile = None,
+) -> None:
+    """Write a deal's transaction record as one HTML page to read, keep and print. It is checked as by `verify`."""
+    found = options.network(network)
+    evidence = options.run(assemble(found, options.deal(deal), _given(certificate)))
+    report = verify_offline(evidence.write(), Trust.of(found))
+    out.write_text(html(evidence, report, found))
+    output.line(f"{out}: {'all checks passed' if report.ok else 'CHECKS FAILED, see there'}")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _given(certificate: Path | None) -> Certificate | None:
+    return options.model_in(certificate, "certificate", Certificate) if certificate else None
 
 
 def read(file: Path) -> bytes:

@@ -145,6 +145,19 @@ async def test_export__a_log_that_leaves_something_out_is_named(
         await stack.client.evidence(settled)
 
 
+async def test_page__tells_the_deal_to_people_without_a_script(
+    stack: Any, settled: Any, cli: Cli, written: Written, tmp_path: Path
+) -> None:
+    out = tmp_path / "deal.html"
+    code, told, _ = await cli("evidence", "page", settled.id, "-o", out, "--network", written(stack.network))
+    assert (code, told) == (0, f"{out}: all checks passed\n")
+    page = await asyncio.to_thread(out.read_text)
+    for words in (settled.id, "12.00 A", "10.00 B", "order-17", "locked in escrow", "released to the payee", "Anchor"):
+        assert words in page
+    assert "default-src 'none'" in page
+    assert all(each not in page for each in ("<script", "http://", "https://", "src=", "@import"))
+
+
 @pytest.mark.parametrize(("deal", "code"), [("0x" + "00" * 32, 2), ("no-such-file", 2)])
 async def test_export__unknown_deal(
     stack: Any, cli: Cli, written: Written, tmp_path: Path, deal: str, code: int

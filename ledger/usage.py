@@ -62,7 +62,7 @@ async def append(session: AsyncSession, subscription: int, mandate: Mandate, use
             row.block, row.log_index = use.at
     if new:
         session.add(row)
-        await session.exec(insert(UseRow), params=new)
+        await (await session.connection()).execute(insert(UseRow), new)
     return row
 
 

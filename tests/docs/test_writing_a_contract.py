@@ -18,7 +18,7 @@ QUEUE = "tickets"
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the page's code defines. The contract is a module of its own, as the workflow sandbox wants it."""
-    contract, offers, running = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    contract, offers, running, *_ = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(contract.splitlines()) < 60
     (tmp_path / "last_ticket.py").write_text(contract)
     monkeypatch.syspath_prepend(tmp_path)

@@ -153,11 +153,26 @@ class Settings(Model):
             raise InvalidInput.of(error) from error
 
 
+class Resources(AsyncExitStack):
+    """What a process has opened, each database once however many roles share it; all closed at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._databases: dict[str, Database] = {}
+
+    async def database(self, url: str) -> Database:
+        if url not in self._databases:
+            self._databases[url] = Database(url)
+            self.push_async_callback(self._databases[url].close)
+            await self._databases[url].create()
+        return self._databases[url]
+
+
 @asynccontextmanager
 async def service(settings: Settings) -> AsyncIterator[None]:
     """Every role of `settings` at work, until the block ends; then drained and closed."""
     network = Network.load(settings.network)
-    async with AsyncExitStack() as stack:
+    async with Resources() as stack:
         client = await _connect(network)
         workers = [
             *([_contracts(client, settings)] if settings.contracts else []),
@@ -202,10 +217,10 @@ async def _connect(network: Network) -> Client:
         raise Unavailable(f"no workflow engine at {engine.address}", field="engine", remedy="start Temporal") from error
 
 
-async def _node(stack: AsyncExitStack, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:
+async def _node(stack: Resources, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:
     if settings.database is None:
         raise InvalidInput("a connection node needs a database", field="database", remedy="give its URL")
-    config, database = network.chain(role.chain), await _database(stack, settings.database)
+    config, database = network.chain(role.chain), await stack.database(settings.database)
     incidents = IncidentDesk(client, database)
     chain = EvmAdapter(config, load_key(role.key_file), FeePolicy(cap=role.fee_cap), incidents.report)
     stack.push_async_callback(chain.close)
@@ -240,10 +255,10 @@ def _anchoring(network: Network, chain: EvmAdapter, outbox: Outbox, driver: Driv
     return [anchorer.newest_checkpoint, anchorer.anchor]
 
 
-async def _log(stack: AsyncExitStack, network: Network, settings: Settings, role: LogRole) -> None:
+async def _log(stack: Resources, network: Network, settings: Settings, role: LogRole) -> None:
     if settings.database is None:
         raise InvalidInput("the evidence log needs a database", field="database", remedy="give its URL")
-    database, key = await _database(stack, settings.database), load_seed(role.key_file)
+    database, key = await stack.database(settings.database), load_seed(role.key_file)
     await stack.enter_async_context(evidence_log(network.evidence, database, key, role.host, role.port))
 
 
@@ -300,13 +315,13 @@ async def _watch_chains(client: Client, network: Network) -> None:
         )
 
 
-async def _attestor(stack: AsyncExitStack, client: Client, network: Network, role: AttestorRole) -> Worker:
+async def _attestor(stack: Resources, client: Client, network: Network, role: AttestorRole) -> Worker:
     views: dict[ChainId, EvmView] = {}
     for name, chain in network.chains.items():
         view = EvmView(_with_rpc(chain, role.rpc.get(name)))
         stack.push_async_callback(view.close)
         views[chain.id] = view
-    key, database = load_key(role.key_file), await _database(stack, role.database)
+    key, database = load_key(role.key_file), await stack.database(role.database)
     check_mark(await mark_of(database), role.key_file.with_name(f"{role.key_file.name}.store"))
     for view in views.values():
         await _check(view, _knows_attestor(view, key.address))
@@ -341,8 +356,8 @@ async def _knows_attestor(view: EvmView, address: str) -> None:
         )
 
 
-async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: LiquidityRole) -> Worker:
-    database = await _database(stack, role.database)
+async def _desk(stack: Resources, client: Client, network: Network, role: LiquidityRole) -> Worker:
+    database = await stack.database(role.database)
     book, accounts = LiquidityBook(database), AccountDesk(AccountBook(database))
     known = {rate.name for rate in await book.rates()}
     for rate in role.rates:
@@ -358,13 +373,6 @@ async def _desk(stack: AsyncExitStack, client: Client, network: Network, role: L
         ],
         graceful_shutdown_timeout=DRAIN,
     )
-
-
-async def _database(stack: AsyncExitStack, url: str) -> Database:
-    database = Database(url)
-    stack.push_async_callback(database.close)
-    await database.create()
-    return database
 
 
 def _with_rpc(chain: Chain, rpc: tuple[str, ...] | None) -> Chain:

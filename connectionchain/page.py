@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from connectionchain.audit.report import Report
 from connectionchain.client.amounts import shown
+from connectionchain.deal import Leg
 from connectionchain.evidence import EvidenceRecord, Kind
 from connectionchain.export import Export
 from connectionchain.model import rfc3339
@@ -30,7 +31,7 @@ def page(export: Export, report: Report, network: Network) -> str:
     return _document(
         style,
         f"Transaction record {deal.id}",
-        _tag("header", _tag("p", "ConnectionChain", "brand"), _tag("h1", "Transaction record"), _code(deal.id)),
+        _tag("header", _tag("p", "ConnectionChain", kind="brand"), _tag("h1", "Transaction record"), _code(deal.id)),
         _verdict(report),
         _tag("h2", "Agreed"),
         _agreed(export, network),
@@ -45,27 +46,22 @@ def page(export: Export, report: Report, network: Network) -> str:
 def _verdict(report: Report) -> str:
     if report.ok:
         told = f"All {len(report.checked)} checks passed: {', '.join(report.checked)}."
-        return _tag("p", escape(told), "verdict good")
+        return _tag("p", escape(told), kind="verdict good")
     found = [_tag("li", escape(f"{each.where}: {each.what} — {each.meaning}")) for each in report.findings]
     return _tag("div", _tag("p", f"{len(found)} findings"), _tag("ul", *found), kind="verdict bad")
 
 
 def _agreed(export: Export, network: Network) -> str:
     deal = export.deal
-    legs = [
-        (
-            f"Leg {n}",
-            escape(shown(network, leg.token, leg.amount)),
-            escape(f"on {network.chain_name(leg.chain)}"),
-            _code(leg.payer.address),
-            "to",
-            _code(leg.payee.address),
-        )
-        for n, leg in enumerate(deal.legs)
-    ]
+    legs = [(f"Leg {n}", _leg(leg, network)) for n, leg in enumerate(deal.legs)]
     facts = [("Decide by", rfc3339(deal.decide_by)), ("Expiry", rfc3339(deal.expiry))]
     facts += [("Reference", escape(deal.reference))] if deal.reference else []
-    return _table(legs) + _table(facts)
+    return _table([*legs, *facts])
+
+
+def _leg(leg: Leg, network: Network) -> str:
+    amount, chain = escape(shown(network, leg.token, leg.amount)), escape(network.chain_name(leg.chain))
+    return f"{_tag('b', amount)} on {chain}<br>{_code(leg.payer.address)} to {_code(leg.payee.address)}"
 
 
 def _step(record: EvidenceRecord, export: Export, network: Network) -> str:
@@ -75,7 +71,7 @@ def _step(record: EvidenceRecord, export: Export, network: Network) -> str:
         "li",
         f'<time datetime="{rfc3339(step.block.time)}">{rfc3339(step.block.time)}</time>',
         _tag("p", _tag("b", escape(shown(network, record.token, record.amount))), " ", DID.get(step.kind, step.kind)),
-        _tag("p", escape(place), "place"),
+        _tag("p", escape(place), kind="place"),
         _code(step.transaction),
         kind=step.kind.value,
     )

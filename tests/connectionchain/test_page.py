@@ -49,6 +49,13 @@ def test_page__has_every_step_in_order_with_its_chain_time() -> None:
     assert "bench.example/log, 4 records" in html
 
 
+def test_page__styles_are_not_text() -> None:
+    html = page(exported(), GOOD, NETWORK)
+    assert '<p class="verdict good">All 1 checks passed: log.</p>' in html
+    assert '<p class="brand">ConnectionChain</p>' in html
+    assert html.count('<p class="place">leg ') == 4
+
+
 def test_page__what_others_wrote_stays_text() -> None:
     html = page(exported(), GOOD, NETWORK)
     assert "<X>" not in html

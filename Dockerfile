@@ -11,6 +11,7 @@ COPY activities activities
 COPY adapters adapters
 COPY ledger ledger
 COPY web web
+COPY roles roles
 COPY contracts/artifacts contracts/artifacts
 COPY devnet devnet
 RUN pip install --no-build-isolation --no-deps -e .

@@ -22,8 +22,9 @@ from connectionchain.network import Finality, Network
 from connectionchain.settlement import SettlementStart
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
+from roles.settings import Settings
 from tests.chaos.proxy import Proxy
-from worker import Settings, service
+from worker import service
 
 SIZES = (1, 100, 1000)
 BLOCK_TIME = 2.0

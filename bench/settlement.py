@@ -23,7 +23,8 @@ from connectionchain import Client, Confirmed, Deal, Leg, Network, State
 from connectionchain.client.signing import authorizations
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
-from worker import Settings, service
+from roles.settings import Settings
+from worker import service
 
 BLOCK_TIME = 1.0
 CONCURRENT = 50

@@ -24,7 +24,7 @@ from devnet.record import NETWORK_FILE
 from devnet.settings import SETTINGS_FILE, demo_rates, key_file, seed_file
 from devnet.stack import FIRST_CHAIN_ID
 from devnet.temporal import NAMESPACE, RETENTION, set_up
-from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
+from roles.settings import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 CHAINS = ("a", "b")
 LOG_KEY = "log.key"

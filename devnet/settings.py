@@ -13,7 +13,7 @@ from connectionchain.ids import AccountId
 from connectionchain.network import Network, Token
 from connectionchain.rates import Commission, Limits, Rate, base_ratio
 from devnet.accounts import ATTESTORS, demo_seed
-from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
+from roles.settings import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 SETTINGS_FILE = "worker.json"
 WORTH = "1.25"

@@ -27,7 +27,8 @@ from connectionchain.rpc import Rpc
 from connectionchain.settlement import LegAuthorization, SettlementStart
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
-from worker import Settings, service
+from roles.settings import Settings
+from worker import service
 
 settings.register_profile("ours", deadline=None)  # how long a case takes says more of the machine than of the code
 settings.load_profile("ours")

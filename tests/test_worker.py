@@ -6,7 +6,9 @@ import pytest
 
 from connectionchain.errors import InvalidInput, Unavailable
 from connectionchain.network import Network
-from worker import AttestorRole, Settings, load_key, service
+from roles.resources import load_key
+from roles.settings import AttestorRole, Settings
+from worker import service
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from devnet.deploy import Currency
 from devnet.ports import Ports
 from devnet.service import Command, Service
 from devnet.stack import Devnet
+from roles.settings import AttestorRole, NodeRole, Settings
 from tests.chaos.proxy import Proxy
-from worker import AttestorRole, NodeRole, Settings
 
 BLOCK_TIME = 1.0
 FINAL_DEPTH = 4

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from activities.orders import attestor_queue, node_queue
 from connectionchain.rates import TASK_QUEUE as DESK_QUEUE
 from connectionchain.settlement import TASK_QUEUE
 from devnet.binaries import CHECKOUT
 from devnet.compose import ROLES, write_roles
 from devnet.stack import Devnet
 from devnet.work import queues
-from worker import Settings, attestor_queue, node_queue
+from roles.settings import Settings
 
 
 @pytest.fixture(scope="module")

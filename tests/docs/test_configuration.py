@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connectionchain.network import Chain, EvidenceLog, Network
-from worker import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
+from roles.settings import AttestorRole, LiquidityRole, LogRole, NodeRole, Settings, WitnessRole
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 NETWORK, *SETTINGS = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

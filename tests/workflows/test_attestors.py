@@ -17,7 +17,8 @@ from connectionchain.evidence import Block, Kind, Step
 from connectionchain.settlement import Explanation
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
-from worker import Settings, service
+from roles.settings import Settings
+from worker import service
 
 
 @pytest.fixture

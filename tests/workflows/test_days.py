@@ -15,7 +15,8 @@ from connectionchain.evidence import Kind
 from devnet import temporal
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
-from worker import Settings, service
+from roles.settings import Settings
+from worker import service
 
 SKIPPING = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="10ms"')
 DAY = 24 * 3600

@@ -63,8 +63,8 @@ async def _times(node: Pool, raw: list[dict[str, Any]]) -> dict[str, int]:
 def _log(raw: dict[str, Any], times: dict[str, int]) -> Log:
     return Log(
         contract=raw["address"].lower(),
-        topics=tuple(raw["topics"]),
-        data=raw["data"],
+        topics=tuple(topic.lower() for topic in raw["topics"]),
+        data=raw["data"].lower(),
         block=int(raw["blockNumber"], 16),
         log_index=int(raw["logIndex"], 16),
         block_hash=raw["blockHash"],

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from temporalio import activity
 
-BEAT_S = 3
+BEAT_S = 5
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ DEAL_STATE = SearchAttributeKey.for_keyword("DealState")
 
 # A ledger operation may have to outwait a dead chain; a lost worker is noticed by its missing heartbeat.
 LEDGER_ATTEMPT = timedelta(days=1)
-LEDGER_HEARTBEAT = timedelta(seconds=10)
+LEDGER_HEARTBEAT = timedelta(seconds=20)
 LEDGER_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 # An attestor answers in a moment, or says that its node has not seen it yet.

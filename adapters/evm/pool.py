@@ -19,6 +19,7 @@ from connectionchain.errors import InvalidInput, Unavailable
 from connectionchain.network import Chain
 
 TIMEOUT_S = 10
+CONNECTIONS = 32
 FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
 MOST_BLOCKS_BEHIND = 5
 
@@ -35,6 +36,7 @@ class Endpoint:
 
     url: str
     web3: AsyncWeb3[AsyncHTTPProvider]
+    connected: bool = False
     identified: bool = False
     head: int = 0
     failures: int = 0
@@ -116,6 +118,9 @@ class Pool:
         )
 
     async def _put(self, question: Callable[[AsyncWeb3[AsyncHTTPProvider]], Awaitable[T]], endpoint: Endpoint) -> T:
+        if not endpoint.connected:
+            endpoint.connected = True
+            await endpoint.web3.provider.cache_async_session(_keeping_connections())
         if not endpoint.identified:
             await self._identify(endpoint)
         return await question(endpoint.web3)
@@ -151,6 +156,11 @@ class Pool:
         endpoint.identified = True
 
 
+def _keeping_connections() -> aiohttp.ClientSession:
+    """web3's own sessions connect anew for every call."""
+    return aiohttp.ClientSession(raise_for_status=True, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
+
+
 async def _unbroken(call: Coroutine[Any, Any, T]) -> T:
     """Lets the call go on to its end, soon, even if nobody waits for it any more: web3 takes a thread lock on the way,
     and one that is cancelled just then leaves it taken for ever, for every call of the process (`async_lock`)."""
@@ -161,4 +171,7 @@ async def _unbroken(call: Coroutine[Any, Any, T]) -> T:
 
 def _web3(url: str) -> AsyncWeb3[AsyncHTTPProvider]:
     timeout = aiohttp.ClientTimeout(TIMEOUT_S)
-    return AsyncWeb3(AsyncHTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))
+    web3 = AsyncWeb3(AsyncHTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None))
+    for costly in ("validation", "ens_name_to_address", "gas_price_strategy", "gas_estimate"):
+        web3.middleware_onion.remove(costly)  # a chain id asked for with every call, and what is not used here
+    return web3

@@ -14,6 +14,7 @@ from connectionchain.tlog.note import Note, Signature
 from ledger.log import Log
 from ledger.witness import Answer, request
 
+PROMPT_SECONDS = 0.4
 log = structlog.get_logger()
 
 
@@ -27,17 +28,31 @@ class WitnessLink:
 
 
 async def cosign(evidence: Log, witnesses: Sequence[WitnessLink], quorum: int) -> Note | None:
-    """The newest checkpoint with the cosignatures of all witnesses that agree; kept by the log and returned if they
+    """The newest checkpoint with the cosignatures of the witnesses that agree; kept by the log and returned if they
     are a quorum, else None."""
     note = await evidence.checkpoint(witnessed=False)
     if note is None:
         return None
-    answers = await asyncio.gather(*(_ask(evidence, witness, note) for witness in witnesses))
-    signatures = [signature for signature in answers if signature]
+    signatures = await _agreeing([asyncio.create_task(_ask(evidence, witness, note)) for witness in witnesses], quorum)
     if len(signatures) < quorum:
         log.warning("checkpoint lacks witnesses", cosigned=len(signatures), quorum=quorum)
         return None
     return await evidence.add_cosignatures(note, signatures)
+
+
+async def _agreeing(asked: list[asyncio.Task[Signature | None]], quorum: int) -> list[Signature]:
+    """What came within PROMPT_SECONDS; all that comes at all if that is no quorum. Nobody waits for a witness that
+    hangs while the others are enough."""
+    late: set[asyncio.Task[Signature | None]] = set(asked)
+    for patience in (PROMPT_SECONDS, None):
+        if late:
+            _, late = await asyncio.wait(late, timeout=patience)
+        signatures = [signature for each in asked if each not in late and (signature := each.result())]
+        if len(signatures) >= quorum:
+            break
+    for each in late:
+        each.cancel()
+    return signatures
 
 
 async def _ask(evidence: Log, witness: WitnessLink, note: Note) -> Signature | None:

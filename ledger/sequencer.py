@@ -19,15 +19,19 @@ async def keep(evidence: Log, witnesses: Sequence[WitnessLink], quorum: int) -> 
     """For ever. A witnessed checkpoint follows a commit within INTERVAL_SECONDS and the time that a batch and the
     witnesses take."""
     while True:
-        try:
-            good = await keep_up(evidence, witnesses, quorum)
-        except Forked as error:
-            log.critical("the evidence log was tampered with", error=str(error))
-            good = False
-        except (ConnectionChainError, OSError, DBAPIError) as error:
-            log.warning("evidence log waits", error=str(error))
-            good = False
+        good = await turn(evidence, witnesses, quorum)
         await asyncio.sleep(INTERVAL_SECONDS if good else TROUBLE_SECONDS)
+
+
+async def turn(evidence: Log, witnesses: Sequence[WitnessLink], quorum: int) -> bool:
+    """Once, telling of trouble in the process's own log; whether there was none."""
+    try:
+        return await keep_up(evidence, witnesses, quorum)
+    except Forked as error:
+        log.critical("the evidence log was tampered with", error=str(error))
+    except (ConnectionChainError, OSError, DBAPIError) as error:
+        log.warning("evidence log waits", error=str(error))
+    return False
 
 
 async def keep_up(evidence: Log, witnesses: Sequence[WitnessLink], quorum: int) -> bool:

@@ -14,7 +14,7 @@ from connectionchain.tlog.cosignature import Cosigner, WitnessKey
 from connectionchain.tlog.note import Key, Signer
 from ledger.database import Database
 from ledger.log import Log
-from ledger.sequencer import keep
+from ledger.sequencer import keep, turn
 from ledger.witness import Witness
 from web.log import log_app
 from web.serving import serving
@@ -34,6 +34,7 @@ async def evidence_log(
     await log.create()
     async with httpx.AsyncClient(timeout=WITNESS_SECONDS) as http, serving(log_app(log), host, port):
         witnesses = [link(http, each) for each in network.witnesses.values()]
+        await turn(log, witnesses, network.quorum)  # so that there is a checkpoint from the start
         async with _running(keep(log, witnesses, network.quorum)):
             yield
 

@@ -17,8 +17,12 @@ from connectionchain.client.listing import CHAINS, DEADLINE, PARTIES, STATE
 from connectionchain.errors import ConnectionChainError, Refused, Unavailable
 from connectionchain.escrow import call
 from connectionchain.model import Model
-from connectionchain.network import Chain, Network
+from connectionchain.network import Chain, EvidenceLog, Network
+from connectionchain.published import PublishedLog
 from connectionchain.rpc import NodeError, Rpc, host
+from connectionchain.tlog.checkpoint import open_checkpoint
+from connectionchain.tlog.cosignature import WitnessKey, require_quorum
+from connectionchain.tlog.note import Key
 
 SLOW_BLOCKS = 20
 
@@ -49,7 +53,7 @@ async def _examine(network: Network) -> list[Finding]:
     shape = f"{len(network.chains)} chains, {len(network.tokens)} tokens"
     findings = [Finding(check="network file", ok=True, found=shape)]
     chains = [_chain(name, chain, network) for name, chain in network.chains.items()]
-    return findings + list(joined.from_iterable(await asyncio.gather(*chains, _engine(network))))
+    return findings + list(joined.from_iterable(await asyncio.gather(*chains, _engine(network), _log(network))))
 
 
 async def _chain(name: str, chain: Chain, network: Network) -> list[Finding]:
@@ -108,6 +112,19 @@ async def _escrow(rpc: Rpc, network: Network) -> str:
             f"the escrow trusts {threshold} of {', '.join(members)}", remedy="correct the network file's attestors"
         )
     return f"{address}, {threshold} of {len(members)} attestors as in the network file"
+
+
+async def _log(network: Network) -> list[Finding]:
+    return [await _try("evidence log", _checkpoint(network.log))] if network.log else []
+
+
+async def _checkpoint(named: EvidenceLog) -> str:
+    key, witnesses = Key.parse(named.key), [WitnessKey.parse(each.key) for each in named.witnesses.values()]
+    with PublishedLog(named.url) as log:
+        note = await log.checkpoint()
+    size = open_checkpoint(note, key.name, [key]).size
+    cosigned = require_quorum(note, witnesses, named.quorum)
+    return f"{named.url}, {size} records, cosigned by {len(cosigned)} of {len(witnesses)} witnesses"
 
 
 async def _engine(network: Network) -> list[Finding]:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 
 from connectionchain.network import Network
+from connectionchain.tlog.note import Signer
 
+FOREIGN_LOG = str(Signer("log.example", Ed25519PrivateKey.generate()).key)
 Cli = Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]
 Written = Callable[[Network], Path]
 KeyFile = Callable[..., Path]
@@ -20,7 +23,14 @@ async def test_doctor__healthy(stack: Any, cli: Cli, written: Written) -> None:
     checks = {each["check"]: each["ok"] for each in json.loads(out)}
     assert code == 0
     assert all(checks.values())
-    assert {"network file", "a: escrow", "b: 127.0.0.1: finality", "engine", "search attributes"} <= checks.keys()
+    assert {
+        "network file",
+        "a: escrow",
+        "b: 127.0.0.1: finality",
+        "engine",
+        "search attributes",
+        "evidence log",
+    } <= checks.keys()
 
 
 async def test_doctor__each_fault_with_a_remedy(stack: Any, cli: Cli, written: Written) -> None:
@@ -31,11 +41,13 @@ async def test_doctor__each_fault_with_a_remedy(stack: Any, cli: Cli, written: W
         "c": c.model_copy(update={"rpc": a.rpc}),
     }
     engine = stack.network.engine.model_copy(update={"namespace": "no-such-namespace"})
-    broken = stack.network.model_copy(update={"chains": chains, "engine": engine})
+    log = stack.network.log.model_copy(update={"quorum": 3, "key": FOREIGN_LOG})
+    broken = stack.network.model_copy(update={"chains": chains, "engine": engine, "log": log})
     code, out, _ = await cli("doctor", "--network", written(broken), "--json")
     wrong = {each["check"]: each for each in json.loads(out) if not each["ok"]}
     assert code == 1
-    assert {"a: escrow", "b: 127.0.0.1", "c: 127.0.0.1", "engine"} <= wrong.keys()
+    assert {"a: escrow", "b: 127.0.0.1", "c: 127.0.0.1", "engine", "evidence log"} <= wrong.keys()
+    assert "expected 'log.example'" in wrong.pop("evidence log")["found"]
     assert all(each["remedy"] for each in wrong.values())
 
 

@@ -51,6 +51,7 @@ def test_life__up_status_crash_up_down(cli: Cli) -> None:
     up = cli.up()
     assert up.returncode == 0, up.stderr
     assert f"http://{HOST}:{cli.port_base + 1}" in up.stdout  # Temporal's web UI
+    assert f"http://{HOST}:{cli.port_base + 4}\n" in up.stdout  # the evidence log
     first = pids(cli)
     assert cli("status").returncode == 0
 

@@ -28,7 +28,7 @@ from ledger import evidence
 from ledger.cosigning import WitnessLink
 from ledger.database import Database
 from ledger.log import Forked, Log
-from ledger.sequencer import keep_up
+from ledger.sequencer import keep_up, turn
 from ledger.witness import Witness, origin_hash
 
 DEALS = [sample.deal() for _ in range(3)]
@@ -113,6 +113,7 @@ async def test_rewritten__a_tile_alone_stops_the_log(operator: Operator) -> None
         await evidence.extend(session, [r for r, _ in sample.steps(sample.deal())])
     with pytest.raises(Forked):
         await operator.keep_up()
+    assert not await turn(operator.log, [], 0), "the process goes on, and alarms"
 
 
 # ----------------------------------------------------------------------------------- and if the witnesses help him

@@ -10,7 +10,7 @@ from connectionchain.ids import ChainId, TokenId
 from connectionchain.model import chain_time
 from connectionchain.tlog import merkle
 from connectionchain.tlog.checkpoint import Checkpoint
-from connectionchain.tlog.cosignature import Cosigner, require_quorum, timestamps
+from connectionchain.tlog.cosignature import Cosigner, WitnessKey, require_quorum, timestamps
 from connectionchain.tlog.note import Note, Signature, Signer
 from ledger import evidence
 from ledger.cosigning import WitnessLink, cosign
@@ -224,6 +224,33 @@ async def test_cosign__short_of_a_quorum_the_last_witnessed_stays(witness: Witne
     assert await cosign(evidence_log, links, 2) is None
     assert await evidence_log.checkpoint() is None
     assert await cosign(evidence_log, links, 1)
+
+
+async def test_cosign__waits_for_no_witness_that_hangs_while_the_others_are_enough(
+    witness: Witness, log: tuple[Database, Log]
+) -> None:
+    async def hangs(_: str) -> Answer:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    database, evidence_log = log
+    hung = WitnessKey("attestor.example/bob", bytes(32))
+    links = [WitnessLink(witness.key, witness.add_checkpoint), WitnessLink(hung, hangs)]
+    await grown(database, evidence_log, 0, 3)
+    async with asyncio.timeout(2):
+        assert await cosign(evidence_log, links, 1)
+
+
+async def test_cosign__a_slow_witness_is_waited_for_if_it_is_needed(
+    witness: Witness, log: tuple[Database, Log]
+) -> None:
+    async def slow(body: str) -> Answer:
+        await asyncio.sleep(1)
+        return await witness.add_checkpoint(body)
+
+    database, evidence_log = log
+    await grown(database, evidence_log, 0, 3)
+    assert await cosign(evidence_log, [WitnessLink(witness.key, slow)], 1)
 
 
 async def test_cosign__a_log_rewritten_by_its_operator_is_caught(

@@ -55,36 +55,39 @@ class DisputeRow(SQLModel, table=True):
 async def append(session: AsyncSession, subscription: int, mandate: Mandate, uses: Sequence[Match]) -> Subscription:
     """Prices what is new of these uses, in order; the subscription as it is then."""
     row = await session.get_one(Subscription, subscription, with_for_update=True)
-    new = []
-    for use in uses:
-        if use.at > row.at:
-            new.append(_priced(row, mandate, use))
-            row.block, row.log_index = use.at
-    if new:
+    had = row.at
+    if new := [use for use in uses if use.at > had]:
+        rows = _priced(row, mandate, new)
         session.add(row)
-        await (await session.connection()).execute(insert(UseRow), new)
+        await (await session.connection()).execute(insert(UseRow), rows)
     return row
 
 
-def _priced(row: Subscription, mandate: Mandate, use: Match) -> dict[str, object]:
-    """One more use on the subscription's running count, and its row."""
-    units = int(use.values[mandate.units]) if mandate.units else 1
-    try:
-        price = mandate.tariff.price(row.units, units)
-        row.units += units
-    except Overflow:
-        price = UNPAYABLE
-    row.count, row.total = row.count + 1, row.total + price
+def _priced(row: Subscription, mandate: Mandate, uses: Sequence[Match]) -> list[dict[str, object]]:
+    """Rows of new uses, on the subscription's running count, which moves along."""
+    count, units, total, rows = row.count, row.units, row.total, []
+    for use in uses:
+        amount = int(use.values[mandate.units]) if mandate.units else 1
+        try:
+            price = mandate.tariff.price(units, amount)
+            units += amount
+        except Overflow:
+            price = UNPAYABLE
+        count, total = count + 1, total + price
+        rows.append(_row(row, use, count) | {"units": amount, "price": price, "total": total})
+    row.count, row.units, row.total = count, units, total
+    row.block, row.log_index = uses[-1].at
+    return rows
+
+
+def _row(row: Subscription, use: Match, number: int) -> dict[str, object]:
     return {
         "subscription": row.id,
         "block": use.log.block,
         "log_index": use.log.log_index,
-        "number": row.count,
+        "number": number,
         "transaction": use.log.transaction,
         "time": chain_time(use.log.time),
-        "units": units,
-        "price": price,
-        "total": row.total,
     }
 
 

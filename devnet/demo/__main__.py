@@ -1,6 +1,7 @@
-"""`python -m devnet.demo [--json]`: three purchases across two chains, on a devnet that is gone afterwards.
+"""`python -m devnet.demo [--json]`: three purchases across two chains, then data paid by use, on a devnet that is
+gone afterwards.
 
-Exit code 0 only if every purchase ended as it should and every unit of money is where it should be.
+Exit code 0 only if all of it ended as it should and every unit of money is where it should be.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import time
 from rich.console import Console
 
 from connectionchain.errors import ConnectionChainError
-from devnet.demo import books, report
+from devnet.demo import billing, books, report
 from devnet.demo.results import Result, problems
 from devnet.demo.screen import Screen
 from devnet.demo.stage import Stage, stage
@@ -28,7 +29,10 @@ async def run(console: Console) -> Result:
         async with stage(status.update) as built:
             status.stop()
             console.print(report.PROLOGUE, highlight=False)
-            return await purchases(console, built)
+            result = await purchases(console, built)
+            statement, problems = await billing.play(console, built)
+            console.print(report.EPILOGUE, highlight=False)
+            return result.model_copy(update={"bill": statement, "problems": (*result.problems, *problems)})
 
 
 async def purchases(console: Console, built: Stage) -> Result:
@@ -46,7 +50,6 @@ async def purchases(console: Console, built: Stage) -> Result:
     )
     report.purchases(console, built, told)
     report.balances(console, built, result)
-    console.print(report.EPILOGUE, highlight=False)
     return result
 
 
@@ -58,7 +61,9 @@ def end_in_order_on_sigterm() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make demo", description="Three purchases across two chains.")
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="Three purchases across two chains, then data paid by use."
+    )
     parser.add_argument("--json", action="store_true", help="the results as JSON on stdout; progress on stderr")
     as_json = parser.parse_args().json
     console = Console(stderr=as_json)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from connectionchain.bills import MandateStatement
 from connectionchain.deal import Deal
 from connectionchain.evidence import Step
 from connectionchain.ids import Hex32
@@ -64,6 +65,7 @@ class Result(Model):
     supplies: tuple[Supply, ...]
     seconds: float
     problems: tuple[str, ...] = ()
+    bill: MandateStatement | None = None
 
 
 def problems(purchases: tuple[Purchase, ...], holdings: list[Holding], supplies: list[Supply]) -> Iterator[str]:

@@ -42,6 +42,8 @@ def test_demo__three_purchases(demo: subprocess.Popen[str], tmp_path: Path) -> N
     result = json.loads(out)
     assert [each["state"] for each in result["purchases"]] == ["Settled", "Refunded", "Refunded"]
     assert result["problems"] == []
+    assert [line["status"] for line in result["bill"]["lines"]] == ["paid"] * 4
+    assert (result["bill"]["bill"]["state"], result["bill"]["bill"]["progress"]["settled"]) == ("Closed", "283")
     assert list(tmp_path.iterdir()) == []
 
     # the record of Figure 4: each leg locked, then released or refunded, each with transaction and chain time

@@ -36,12 +36,13 @@ def export(
     out: Output,
     certificate: CertificateFile = None,
     network: options.NetworkFile = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write all evidence of a deal into one file that stands on its own: records, proofs, blocks, certificate."""
     found, given = options.network(network), options.deal(deal)
     content = options.run(assemble(found, given, _given(certificate))).write()
     out.write_bytes(content)
-    output.line(f"{out}: {len(content)} bytes")
+    _say(as_json, f"{out}: {len(content)} bytes", file=str(out), bytes=len(content))
 
 
 async def assemble(network: Network, deal: Deal | str, certificate: Certificate | None) -> Export:
@@ -73,15 +74,25 @@ def page(
     out: Output,
     certificate: CertificateFile = None,
     network: options.NetworkFile = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write a deal's transaction record as one HTML page to read, keep and print. It is checked as by `verify`."""
     found = options.network(network)
     evidence = options.run(assemble(found, options.deal(deal), _given(certificate)))
     report = verify_offline(evidence.write(), Trust.of(found))
     out.write_text(html(evidence, report, found))
-    output.line(f"{out}: {'all checks passed' if report.ok else 'CHECKS FAILED, see there'}")
+    _say(
+        as_json,
+        f"{out}: {'all checks passed' if report.ok else 'CHECKS FAILED, see there'}",
+        file=str(out),
+        ok=report.ok,
+    )
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _say(as_json: bool, line: str, **content: object) -> None:
+    output.document(content) if as_json else output.line(line)
 
 
 def _given(certificate: Path | None) -> Certificate | None:

@@ -151,6 +151,8 @@ async def test_page__tells_the_deal_to_people_without_a_script(
     out = tmp_path / "deal.html"
     code, told, _ = await cli("evidence", "page", settled.id, "-o", out, "--network", written(stack.network))
     assert (code, told) == (0, f"{out}: all checks passed\n")
+    code, told, _ = await cli("evidence", "page", settled.id, "-o", out, "--network", written(stack.network), "--json")
+    assert json.loads(told) == {"file": str(out), "ok": True}
     page = await asyncio.to_thread(out.read_text)
     for words in (settled.id, "12.00 A", "10.00 B", "order-17", "locked in escrow", "released to the payee", "Anchor"):
         assert words in page

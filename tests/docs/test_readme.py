@@ -35,7 +35,7 @@ def test_readme__command_exists(command: str, capsys: pytest.CaptureFixture[str]
 
 def test_readme__pays_the_bookstore() -> None:
     assert demo_account("bookstore").address.lower() in README
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 11
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{each}.md" for each in ("architecture", "configuration"))])

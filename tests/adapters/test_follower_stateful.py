@@ -158,11 +158,13 @@ class FollowerMachine(RuleBasedStateMachine):
     @rule()
     def poll(self) -> None:
         self.loop.run_until_complete(self.follower.poll())
-        caught_up = self.follower.head and self.follower.head.hash == self.chain.shown[-1].hash.to_0x_hex()
+        newest = self.chain.blocks[-1].hash.to_0x_hex()
+        if self.chain.behind or self.follower.head is None or self.follower.head.hash != newest:
+            return  # a node behind, or on a fork that is still shorter, cannot tell yet; once it has caught up it must
         for entry, (mark, (blocks, final)) in self.looked.items():
             now = self.chain.story(entry)
             # What was final stays so: a node that shows less of it final is only behind the one before.
-            if caught_up and (now[0] != blocks or now[1] > final):
+            if now[0] != blocks or now[1] > final:
                 assert self._hears_of(entry, mark), f"{entry[:6]} changed from {blocks, final} to {now}"
 
     def _hears_of(self, entry: str, mark: int) -> bool:

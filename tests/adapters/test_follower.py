@@ -67,7 +67,7 @@ async def event(devnet: Devnet) -> str:
 async def told(follower: Follower, entry: str, mark: int) -> bool:
     """Whether there is news of the entry since `mark`, without waiting for it."""
     waiting = asyncio.create_task(follower.news([entry], mark, 60))
-    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    done, _ = await asyncio.wait([waiting], timeout=0.2)
     waiting.cancel()
     return bool(done)
 

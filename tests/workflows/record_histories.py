@@ -5,12 +5,27 @@ To be run when a change is meant to change what new deals do; deals on their way
 """
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 from connectionchain import Cancellable, Confirmed, Deal, State
 from connectionchain.statements import signed
 
 HISTORIES = Path(__file__).parent / "histories"
+
+
+def without_places(told: Any) -> Any:
+    """The same without what tells where it was recorded: stack traces, host names. No replay looks at them."""
+    match told:
+        case dict():
+            kept = {key: without_places(value) for key, value in told.items() if key != "stackTrace"}
+            return kept | {"identity": "worker"} if "identity" in kept else kept
+        case list():
+            return [without_places(each) for each in told]
+        case str() if "@" in told and told.split("@")[0].isdigit():
+            return "worker"
+    return told
 
 
 async def test_record(scene) -> None:
@@ -83,7 +98,8 @@ async def test_record(scene) -> None:
         assert result.state is ends, live.__name__
         history = await scene.handle(started).fetch_history()
         HISTORIES.mkdir(exist_ok=True)
-        (HISTORIES / f"{live.__name__}.json").write_text(history.to_json() + "\n")
+        told = without_places(json.loads(history.to_json()))
+        (HISTORIES / f"{live.__name__}.json").write_text(json.dumps(told, indent=2) + "\n")
 
     await asyncio.gather(
         record(settled, State.SETTLED),

@@ -12,6 +12,7 @@ from eth_abi.abi import decode
 
 from connectionchain.authorization import Erc3009, OnChain, Permit, erc3009_typed_data
 from connectionchain.client.amounts import shown
+from connectionchain.conditions import EventSeen, Paid, parts
 from connectionchain.deal import Deal, Leg
 from connectionchain.errors import BadSignature, InsufficientFunds, InvalidInput
 from connectionchain.escrow import Terms, call
@@ -30,6 +31,9 @@ async def before_start(network: Network, deal: Deal, authorizations: Sequence[Le
     for leg in deal.legs:
         network.chain(leg.chain)
         network.token(leg.token)
+    for part in parts(deal.condition):
+        if isinstance(part, EventSeen | Paid):
+            network.chain(part.chain)  # nobody could ever see it happen
     for each in authorizations:
         check_leg(deal, each.leg)
         await _check_signature(network, deal, each, now)

@@ -9,6 +9,7 @@ from connectionchain.authorization import OnChain, sign_permit
 from connectionchain.client.amounts import shown, side, summary
 from connectionchain.client.checks import before_start, finality_seconds
 from connectionchain.client.signing import authorizations, statement
+from connectionchain.conditions import Paid
 from connectionchain.deal import Cancellable, Deal
 from connectionchain.errors import BadSignature, InsufficientFunds, InvalidInput, NotEntitled, TooLate, UnknownName
 from connectionchain.escrow import Terms
@@ -149,3 +150,10 @@ async def test_amounts__largest(bench: Any) -> None:
     _, largest = side(bench.network, "792281625142643375935439503.35 A", "pay")
     assert largest is not None
     assert largest.amount == 2**96 - 1
+
+
+async def test_before_start__waits_for_a_chain_that_nobody_watches(bench: Any) -> None:
+    elsewhere = Paid(token="eip155:999/erc20:0x" + "12" * 20, to="eip155:999:0x" + "34" * 20, amount=1, since=0)
+    deal = await purchase(bench, condition=elsewhere)
+    with pytest.raises(UnknownName, match="eip155:999"):
+        await before_start(bench.network, deal, [])

@@ -13,10 +13,12 @@ from eth_abi.abi import decode
 from connectionchain.authorization import Erc3009, OnChain, Permit, erc3009_typed_data
 from connectionchain.client.amounts import shown
 from connectionchain.conditions import EventSeen, Paid, parts
-from connectionchain.deal import Deal, Leg
+from connectionchain.deal import LONGEST, Deal, Leg
 from connectionchain.errors import BadSignature, InsufficientFunds, InvalidInput
 from connectionchain.escrow import Terms, call
 from connectionchain.ids import AccountId, ChainId, TokenId
+from connectionchain.mandate import Mandate
+from connectionchain.model import rfc3339
 from connectionchain.network import Chain, Network
 from connectionchain.rpc import Rpc
 from connectionchain.settlement import LegAuthorization, check_leg
@@ -40,6 +42,19 @@ async def before_start(network: Network, deal: Deal, authorizations: Sequence[Le
     check_margins(deal, now, await finality_seconds(network, deal.chains))
     signed = [each.leg for each in authorizations if not isinstance(each.authorization, OnChain)]
     await check_funds(network, [deal.legs[n] for n in signed])
+
+
+async def before_mandate(network: Network, mandate: Mandate) -> None:
+    """Raises InvalidInput (times), UnknownName (chains, tokens), InsufficientFunds, Unavailable (a chain's nodes)."""
+    now = datetime.now(UTC)
+    network.chain(mandate.usage.chain)
+    network.token(mandate.token)
+    if now >= mandate.end:
+        raise InvalidInput(f"{rfc3339(mandate.end)} has passed", field="end", remedy="choose a later time")
+    if mandate.expiry - now > LONGEST:
+        remedy = "choose an earlier time: until then the cap stays locked"
+        raise InvalidInput(f"{rfc3339(mandate.expiry)} is too far ahead", field="expiry", remedy=remedy)
+    await _check_funds(network, mandate.token, mandate.consumer, mandate.cap)
 
 
 async def _check_signature(network: Network, deal: Deal, given: LegAuthorization, now: datetime) -> None:

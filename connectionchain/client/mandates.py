@@ -29,6 +29,7 @@ from connectionchain.billing import (
 )
 from connectionchain.bills import MandateStatement, lines, settlements
 from connectionchain.client.amounts import shown
+from connectionchain.client.checks import before_mandate
 from connectionchain.client.engine import Engine
 from connectionchain.client.failures import translated
 from connectionchain.client.listing import CHAINS, DEADLINE, PARTIES, STATE
@@ -51,8 +52,10 @@ class Mandates:
 
     async def start(self, mandate: Mandate, key: BaseAccount) -> Mandate:
         """Signs the cap with the consumer's key and starts; one that was started before is left as it is.
-        Raises NotEntitled, UnknownName (chains, tokens)."""
-        self._network.chain(mandate.usage.chain)
+        Raises NotEntitled, UnknownName (chains, tokens), InvalidInput (times), InsufficientFunds (for the cap)."""
+        if await self._engine.knows(mandate.id):
+            return mandate
+        await before_mandate(self._network, mandate)
         attestors = self._network.attestors
         start = BillingStart(
             mandate=mandate,

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from connectionchain.billing import BillState, TopUp, dispute, termination
 from connectionchain.bills import Status
 from connectionchain.cli.main import main
-from connectionchain.errors import NotEntitled
+from connectionchain.errors import InsufficientFunds, InvalidInput, NotEntitled
 from connectionchain.evidence import Kind
 from connectionchain.mandate import AtCap
 from connectionchain.tariff import Tariff, Tier
@@ -205,6 +205,18 @@ async def test_authorization__for_another_chain_locks_nothing(scene) -> None:
     assert result.state is BillState.EXPIRED
     assert "signed by the leg's payer" in result.progress.reason or "cannot be locked" in result.progress.reason
     assert await market.has() == [100_000, 0]
+
+
+async def test_start__what_cannot_work_is_refused_before_anything_is_signed(scene) -> None:
+    market, mandates = await Market.open(scene), scene.stack.client.mandates
+    with pytest.raises(InsufficientFunds, match="payer"):
+        await mandates.start(await market.mandate(cap=100_001), market.consumer)
+    with pytest.raises(InvalidInput, match="end"):
+        await mandates.start(await market.mandate(end=in_seconds(-5)), market.consumer)
+    with pytest.raises(InvalidInput, match="expiry"):
+        await mandates.start(await market.mandate(expiry=in_seconds(400 * 86400)), market.consumer)
+    with pytest.raises(NotEntitled):
+        await mandates.start(await market.mandate(), market.provider)
 
 
 async def test_no_quorum__before_expiry_the_rest_returns(scene) -> None:

@@ -1,5 +1,6 @@
 """A settled deal on real blocks, its evidence in a witnessed log, and every way to tamper with the file."""
 
+import asyncio
 import hashlib
 import json
 import tempfile
@@ -178,7 +179,9 @@ async def post(kit: Kit, text: str) -> Sent:
     fields |= {"type": 2, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9}
     fields["nonce"] = await anvil.quantity("eth_getTransactionCount", key.address, "pending")
     hash_ = await anvil.call("eth_sendRawTransaction", key.sign_transaction(fields).raw_transaction.to_0x_hex())
-    receipt = await anvil.call("eth_getTransactionReceipt", hash_)
+    async with asyncio.timeout(30):
+        while (receipt := await anvil.call("eth_getTransactionReceipt", hash_)) is None:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.05)
     async with Rpc(kit.bench.network.chain("a")) as rpc:
         return Sent(chain=anvil.id, transaction=hash_, block=await rpc.block(receipt["blockHash"]))
 

@@ -60,6 +60,8 @@ class Pool:
     chain: Chain
     endpoints: list[Endpoint] = field(init=False)
     _has_answered: bool = field(init=False, default=False)
+    _closed: bool = field(init=False, default=False)
+    _calls: set[asyncio.Task[Any]] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.endpoints = [Endpoint(url, _web3(url)) for url in self.chain.rpc]
@@ -90,14 +92,20 @@ class Pool:
             endpoint.head = max(endpoint.head, number)
 
     async def close(self) -> None:
+        """Lets calls on their way end first: one that came after would open a connection that nobody closes."""
+        self._closed = True
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=TIMEOUT_S)
         for endpoint in self.endpoints:
             await endpoint.web3.provider.disconnect()
 
     async def _ask(self, question: Callable[[AsyncWeb3[AsyncHTTPProvider]], Awaitable[T]]) -> T:
+        if self._closed:
+            raise Unavailable("this process is stopping", field="rpc")
         wrong: InvalidInput | None = None
         for endpoint in self._in_order():
             try:
-                answer = await _unbroken(self._put(question, endpoint))
+                answer = await self._unbroken(self._put(question, endpoint))
             except ContractLogicError as error:
                 raise rejection(error.message or "execution reverted", str(error.data or "")) from error
             except _ANSWERS:
@@ -116,6 +124,16 @@ class Pool:
         raise Unavailable(
             "; ".join(f"{each.url}: {each.reason}" for each in self.endpoints), field="rpc", remedy="check the nodes"
         )
+
+    async def _unbroken(self, call: Coroutine[Any, Any, T]) -> T:
+        """Lets the call go on to its end, soon, even if nobody waits for it any more: web3 takes a thread lock on the
+        way, and one that is cancelled just then leaves it taken for ever, for every call of the process (`async_lock`).
+        """
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
 
     async def _put(self, question: Callable[[AsyncWeb3[AsyncHTTPProvider]], Awaitable[T]], endpoint: Endpoint) -> T:
         if not endpoint.connected:
@@ -159,14 +177,6 @@ class Pool:
 def _keeping_connections() -> aiohttp.ClientSession:
     """web3's own sessions connect anew for every call."""
     return aiohttp.ClientSession(raise_for_status=True, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
-
-
-async def _unbroken(call: Coroutine[Any, Any, T]) -> T:
-    """Lets the call go on to its end, soon, even if nobody waits for it any more: web3 takes a thread lock on the way,
-    and one that is cancelled just then leaves it taken for ever, for every call of the process (`async_lock`)."""
-    task = asyncio.create_task(call)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return await asyncio.shield(task)
 
 
 def _web3(url: str) -> AsyncWeb3[AsyncHTTPProvider]:

@@ -67,7 +67,7 @@ async def test_reclaim__before_and_after_expiry(bench: Any, cli: Cli, chains_onl
     assert (code, out) == (3, "")
     assert err.startswith("expiry: the escrow is not expired yet (reclaim from ")
     for chain in ("a", "b"):
-        await bench.devnet.chain(chain).advance(200)
+        await bench.devnet.chain(chain).advance(3600)
     code, out, _ = await cli(*reclaim, "--json")
     assert (code, len(json.loads(out))) == (0, 2)
     assert await cli(*reclaim, "--json") == (0, "[]\n", "")

@@ -9,8 +9,11 @@ import psutil
 import pytest
 
 from devnet.binaries import CHECKOUT
-from devnet.ports import HOST, free_ports
+from devnet.ports import HOST, free_ports, is_free
 from devnet.record import Record
+
+ROW = 20
+"""More ports than a devnet takes."""
 
 
 class Cli:
@@ -18,7 +21,7 @@ class Cli:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port_base = next(port for port in free_ports(50) if port < 31_900)
+        self.port_base = next(port for port in free_ports(50) if all(map(is_free, range(port, port + ROW))))
 
     def __call__(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "devnet", command, "--directory", str(self.directory), *options]

@@ -110,15 +110,18 @@ async def test_reconcile__lost_evidence_is_recorded_again(scene) -> None:
     await scene.ends(deal)
     database = Database(scene.stack.settings.database)
     async with database.write() as session:
-        before = await evidence.records(session, deal.id)
+        before, leaves = await evidence.records(session, deal.id), []
         for table in (evidence.PendingEntry, evidence.EvidenceEntry):
             for row in await session.exec(evidence.select(table).where(table.deal == bytes.fromhex(deal.id[2:]))):
                 await session.delete(row)
+                leaves += [row.model_dump()] if table is evidence.EvidenceEntry else []
     found = await findings(scene, deal)
     assert [each.done for each in found] == ["recorded"] * 4
     assert {each.problem for each in found} == {Problem.UNRECORDED}
-    async with database.read() as session:
+    async with database.write() as session:
         after = await evidence.records(session, deal.id)
+        for leaf in leaves:  # the log is everybody's: its leaves stay where they were
+            session.add(evidence.EvidenceEntry(**leaf | {"event": secrets.token_bytes(32)}))
     await database.close()
     assert {each.step.transaction for each in after} == {each.step.transaction for each in before}
 

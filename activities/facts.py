@@ -15,9 +15,6 @@ from connectionchain.ids import AccountId, ChainId
 from connectionchain.statements import Statement
 from connectionchain.typed_data import TypedData
 
-BLOCKS_AT_ONCE = 1000
-"""Of logs in one look."""
-
 
 class Witness:
     """Looks at chains and statements. It holds no key: finding out and signing are kept apart."""
@@ -91,13 +88,11 @@ class Witness:
 
     async def _count(self, wanted: EventSeen | Paid) -> int:
         """Final events by this attestor's own nodes, counted until there are enough."""
-        view, count = self._view(wanted.chain), 0
+        view, count, first = self._view(wanted.chain), 0, wanted.since
         final = (await view.block("final")).number
-        for first in range(wanted.since, final + 1, BLOCKS_AT_ONCE):
-            (found,) = await view.events([wanted.filter], first, min(final, first + BLOCKS_AT_ONCE - 1))
-            count += len(found)
-            if count >= wanted.count:
-                break
+        while first <= final and count < wanted.count:
+            look = await view.events([wanted.filter], first, final)
+            first, count = look.last + 1, count + len(look.found[0])
         return count
 
     async def _cancels(self, deal: Deal, statement: Statement) -> bool:

@@ -25,8 +25,6 @@ from ledger.database import Database
 from ledger.metering import metering, remember
 from ledger.subscriptions import Subscription, Subscriptions, advance
 
-BLOCKS_AT_ONCE = 500
-
 LATE = timedelta(days=1)
 """How long a termination may be on its way. A consumer who signs an earlier time than his use would not pay for it."""
 
@@ -63,12 +61,13 @@ class MeterAttestor:
         view = self._view(mandate.usage.chain)
         row, final = await self._subscriptions.subscribe(mandate.id, mandate.usage, mandate), await view.block("final")
         assert row.id is not None
-        for first in range(row.next_block, final.number + 1, BLOCKS_AT_ONCE):
-            last = min(final.number, first + BLOCKS_AT_ONCE - 1)
-            (uses,) = await view.events([mandate.usage], first, last)
+        first = row.next_block
+        while first <= final.number:
+            look = await view.events([mandate.usage], first, final.number)
+            first = look.last + 1
             async with self._database.write() as session:
-                await usage.append(session, row.id, mandate, uses)
-                await advance(session, [row.id], last + 1, final.time if last == final.number else None)
+                await usage.append(session, row.id, mandate, look.found[0])
+                await advance(session, [row.id], first, final.time if look.last == final.number else None)
 
     async def _locked(self, order: ReckonOrder) -> None:
         """What is not locked for good is no part of the cap."""

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from temporalio import activity
@@ -15,14 +14,12 @@ from activities.heart import beating
 from adapters.base import ChainAdapter
 from connectionchain.errors import ConnectionChainError
 from connectionchain.events import EventFilter, Observation, Position
+from connectionchain.evidence import Block
 from connectionchain.mandate import Mandate
 from connectionchain.sieve import Match
 from ledger import usage
 from ledger.database import Database
 from ledger.subscriptions import Subscription, Subscriptions, advance, move
-
-MOST_BLOCKS = 500
-"""In one look, while there is more to catch up with."""
 
 MOST_EVENTS_TOLD = 100
 """In one signal."""
@@ -80,15 +77,14 @@ class Watcher:
         behind = {id_: block for id_, block in waiting.items() if block < front}
         for group in filter(None, (waiting.keys() - behind.keys(), behind.keys())):
             first = min(waiting[id_] for id_ in group)
-            last = min(final.number, first + MOST_BLOCKS - 1)
-            await self._follow(sorted(group), first, last, final.time if last == final.number else None)
+            await self._follow(sorted(group), first, final)
         return True
 
-    async def _follow(self, ids: Sequence[int], first: int, last: int, time: datetime | None) -> None:
+    async def _follow(self, ids: Sequence[int], first: int, final: Block) -> None:
         """Bills first, then tells, then remembers how far it came: each can be done twice."""
         await self._learn(ids)
-        found = await self._chain.events([self._wanted[id_].filter for id_ in ids], first, last)
-        matches = {id_: new for id_, new in zip(ids, found, strict=True) if new}
+        look = await self._chain.events([self._wanted[id_].filter for id_ in ids], first, final.number)
+        matches = {id_: new for id_, new in zip(ids, look.found, strict=True) if new}
         rows = {row.id: row for row in await self._subscriptions.rows(list(matches)) if row.id}
         async with self._database.write() as session:
             for id_, new in matches.items():
@@ -98,8 +94,8 @@ class Watcher:
         async with self._database.write() as session:
             for row in rows.values():
                 await move(session, row)
-            await advance(session, ids, last + 1, time)
-        self._next_block = last + 1
+            await advance(session, ids, look.last + 1, final.time if look.last == final.number else None)
+        self._next_block = look.last + 1
 
     async def _learn(self, ids: Iterable[int]) -> None:
         unknown = [id_ for id_ in ids if id_ not in self._wanted]

@@ -100,6 +100,14 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What one look at the logs found: for each filter its events in order, in all blocks up to `last`."""
+
+    last: int
+    found: list[list[Match]]
+
+
+@dataclass(frozen=True)
 class Plan:
     """An operation found to work, and its price; not signed yet. `content` is the adapter's own, kept as JSON."""
 
@@ -147,8 +155,8 @@ class ChainView(Protocol):
     async def approves(self, account: AccountId, digest: str, signature: str) -> bool:
         """Whether `account`, a contract, accepts this signature (ERC-1271)."""
 
-    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> list[list[Match]]:
-        """For each filter its events in blocks `first` to `last`, in order, from one look at the logs."""
+    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> Look:
+        """One look at the logs from block `first` on: up to `last`, or to an earlier block where that is too much."""
 
 
 class ChainAdapter(ChainView, Protocol):

@@ -1,23 +1,13 @@
 """Events on a chain: which ones are meant, what one of them says, and how a workflow is told. No node is asked here."""
 
-import operator
 from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from connectionchain.abi_events import EventType, Value
+from connectionchain.abi_events import EventType
 from connectionchain.ids import ChainId, EvmAddress, Hex32
 from connectionchain.model import Model, Time
 from connectionchain.money import Natural
-
-_HOLDS = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
 
 
 class Predicate(Model):
@@ -26,10 +16,6 @@ class Predicate(Model):
     field: str
     op: Literal["eq", "ne", "lt", "le", "gt", "ge"] = "eq"
     value: str = Field(max_length=256)
-
-    def holds(self, actual: Value) -> bool:
-        expected = int(self.value) if isinstance(actual, int) else self.value
-        return bool(_HOLDS[self.op](actual, expected))
 
 
 class Companion(Model):

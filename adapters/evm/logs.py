@@ -1,6 +1,8 @@
-"""Logs of any contract, asked for in one call for many filters at once."""
+"""Logs of any contract, asked for in one call for many filters at once, in as many blocks as the node bears."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from web3.exceptions import Web3RPCError
@@ -8,20 +10,64 @@ from web3.exceptions import Web3RPCError
 from adapters.evm.pool import Pool
 from connectionchain.errors import Unavailable
 from connectionchain.events import EventFilter
-from connectionchain.sieve import Log
+from connectionchain.sieve import Log, Sieve
 
 MOST_VALUES = 100
 """Of one indexed field in one query; beyond that every event of the type is asked for."""
 
+FIRST_STRIDE, LONGEST_STRIDE = 500, 10_000
+QUICK_S, SLOW_S = 0.5, 2.0
+MANY_LOGS = 10_000
+"""So many in one answer are too many: this many times a kilobyte is what a look at the chain may take of memory."""
 
-async def logs(node: Pool, filters: Sequence[EventFilter], first: int, last: int) -> list[Log]:
-    """Everything in blocks `first` to `last` that one of these filters could mean. Raises Unavailable."""
-    if not filters or first > last:
-        return []
-    where = {"address": sorted({each.contract for each in filters}), "topics": topics(filters)}
-    raw = await _fetch(node, where, first, last)
-    times = await _times(node, raw)
-    return [_log(each, times) for each in raw]
+
+@dataclass
+class Stride:
+    """How many blocks one query spans: half as many once that was refused, slow or too much, more while it is quick."""
+
+    blocks: int = FIRST_STRIDE
+
+    def shorten(self, asked: int) -> None:
+        self.blocks = max(1, asked // 2)
+
+    def learn(self, asked: int, seconds: float, logs: int) -> None:
+        if seconds > SLOW_S or logs > MANY_LOGS:
+            self.shorten(asked)
+        elif asked == self.blocks and seconds < QUICK_S and logs < MANY_LOGS // 2:
+            self.blocks = min(LONGEST_STRIDE, self.blocks + self.blocks // 4 + 1)
+
+
+class Query:
+    """What many filters ask a node for, and how its answer is sorted."""
+
+    def __init__(self, filters: Sequence[EventFilter]) -> None:
+        self.filters, self.sieve = tuple(filters), Sieve(filters)
+        self._where = {"address": sorted({each.contract for each in filters}), "topics": topics(filters)}
+
+    async def logs(self, node: Pool, first: int, last: int, stride: Stride) -> tuple[list[Log], int]:
+        """Everything from block `first` on that one of these filters could mean, and the block it goes up to: `last`
+        or an earlier one. Raises Unavailable."""
+        raw, reached = await self._fetch(node, first, last, stride)
+        times = await _times(node, raw)
+        return [_log(each, times) for each in raw], reached
+
+    async def _fetch(self, node: Pool, first: int, last: int, stride: Stride) -> tuple[list[dict[str, Any]], int]:
+        while True:
+            reached, asked = min(last, first + stride.blocks - 1), time.monotonic()
+            blocks = reached - first + 1
+            try:
+                query = self._where | {"fromBlock": hex(first), "toBlock": hex(reached)}
+                raw: list[dict[str, Any]] = await node.raw("eth_getLogs", query)
+            except Web3RPCError as error:
+                if blocks == 1:
+                    raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
+                stride.shorten(blocks)
+            except Unavailable:  # perhaps it took too long
+                stride.shorten(blocks)
+                raise
+            else:
+                stride.learn(blocks, time.monotonic() - asked, len(raw))
+                return raw, reached
 
 
 def topics(filters: Sequence[EventFilter]) -> list[list[str] | None]:
@@ -38,21 +84,11 @@ def topics(filters: Sequence[EventFilter]) -> list[list[str] | None]:
     return [types, *chosen]
 
 
-async def _fetch(node: Pool, where: dict[str, Any], first: int, last: int) -> list[dict[str, Any]]:
-    """A node that finds the range too long is asked for its halves."""
-    try:
-        return list(await node.raw("eth_getLogs", where | {"fromBlock": hex(first), "toBlock": hex(last)}))
-    except Web3RPCError as error:
-        if first == last:
-            raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
-    middle = (first + last) // 2
-    return await _fetch(node, where, first, middle) + await _fetch(node, where, middle + 1, last)
-
-
 async def _times(node: Pool, raw: list[dict[str, Any]]) -> dict[str, int]:
     """Unix seconds by block hash. Most nodes tell them along with the logs."""
-    times = {each["blockHash"]: int(each["blockTimestamp"], 16) for each in raw if each.get("blockTimestamp")}
-    for hash_ in {each["blockHash"] for each in raw} - times.keys():
+    told = {each["blockHash"]: each.get("blockTimestamp") for each in raw}
+    times = {hash_: int(time, 16) for hash_, time in told.items() if time}
+    for hash_ in told.keys() - times.keys():
         block = await node.raw("eth_getBlockByHash", hash_, False)
         if not block:
             raise Unavailable(f"the node does not know block {hash_} any more", field="rpc")
@@ -63,7 +99,7 @@ async def _times(node: Pool, raw: list[dict[str, Any]]) -> dict[str, int]:
 def _log(raw: dict[str, Any], times: dict[str, int]) -> Log:
     return Log(
         contract=raw["address"].lower(),
-        topics=tuple(topic.lower() for topic in raw["topics"]),
+        topics=tuple([topic.lower() for topic in raw["topics"]]),
         data=raw["data"].lower(),
         block=int(raw["blockNumber"], 16),
         log_index=int(raw["logIndex"], 16),

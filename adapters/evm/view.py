@@ -7,8 +7,8 @@ from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
 from web3.exceptions import BlockNotFound
 
-from adapters.base import Depth, Entry
-from adapters.evm.logs import logs
+from adapters.base import Depth, Entry, Look
+from adapters.evm.logs import Query, Stride
 from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms, call, decode_metered, lock_of_call
@@ -17,7 +17,6 @@ from connectionchain.evidence import Block
 from connectionchain.ids import AccountId
 from connectionchain.model import chain_time
 from connectionchain.network import Chain
-from connectionchain.sieve import Match, Sieve
 
 ERC1271_MAGIC = "1626ba7e"
 
@@ -28,6 +27,7 @@ class EvmView:
     def __init__(self, chain: Chain) -> None:
         self.config, self.chain, self.escrow = chain, chain.id, chain.escrow
         self.node = Pool(chain)
+        self._stride, self._query = Stride(), Query(())
 
     async def close(self) -> None:
         await self.node.close()
@@ -64,8 +64,12 @@ class EvmView:
             transaction["from"] = to_checksum_address(sender)
         return str((await self.node.eth("call", transaction, block)).to_0x_hex())
 
-    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> list[list[Match]]:
-        return Sieve(filters).sort(await logs(self.node, filters, first, last))
+    async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> Look:
+        if tuple(filters) != self._query.filters:
+            self._query = Query(filters)
+        query = self._query
+        logs, reached = await query.logs(self.node, first, last, self._stride)
+        return Look(reached, query.sieve.sort(logs))
 
     async def uint(self, to: str, signature: str, *values: Any) -> int:
         """A uint256 a contract answers now, such as `balanceOf(address)`."""

@@ -10,6 +10,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.watch import MOST_EVENTS_TOLD, Watcher
+from adapters.base import Look
 from connectionchain.billing import UsesWanted
 from connectionchain.errors import Unavailable
 from connectionchain.events import EventFilter, Observation, Position
@@ -26,6 +27,9 @@ from workflows.following import Inbox
 USED = "Used(address indexed by, uint256 size)"
 CONTRACT, HANAKO, TARO = "0x" + "c0" * 20, "0x" + "aa" * 20, "0x" + "bb" * 20
 CHAIN = ChainId("eip155:1")
+MOST_BLOCKS = 500
+"""That the chain shows in one look."""
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -96,8 +100,9 @@ class Chain:
 
     async def events(self, filters, first, last):
         self.steps.step()
+        last = min(last, first + MOST_BLOCKS - 1)
         self.looks.append((len(filters), first, last))
-        return Sieve(filters).sort([log for log in self.logs if first <= log.block <= last])
+        return Look(last, Sieve(filters).sort([log for log in self.logs if first <= log.block <= last]))
 
 
 @dataclass

@@ -31,7 +31,9 @@ class Bookkeeper:
     @activity.defn
     @typed_failures
     async def reckon(self, order: ReckonOrder) -> Reckoning:
-        """What is payable now. `closing` raises Unavailable while that may still become more."""
+        """What is payable now. `closing` raises Unavailable while that may still become more. Whoever asks lives: its
+        use is followed, should the watch have taken it for ended."""
+        await self._subscriptions.subscribe(order.mandate.id, order.mandate.usage, order.mandate)
         async with self._database.write() as session:
             row = await self._subscriptions.of(session, order.mandate.id)
             end = min(order.mandate.end, order.termination.at) if order.termination else order.mandate.end

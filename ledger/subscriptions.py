@@ -70,7 +70,8 @@ class Subscriptions:
     async def subscribe(
         self, subscriber: str, wanted: EventFilter, mandate: Mandate | None = None, detailed: bool = False
     ) -> Subscription:
-        """The subscription, made now or before."""
+        """The subscription, made now or before. One that was given up meanwhile goes on, from the newest event it has
+        counted, so that its subscriber is told again of what it may have missed."""
         async with self._database.write() as session:
             same = (Subscription.subscriber == subscriber, Subscription.filter_id == wanted.id)
             row = (await session.exec(select(Subscription).where(*same))).first()
@@ -85,6 +86,8 @@ class Subscriptions:
                     next_block=wanted.since,
                 )
                 session.add(row)
+            elif not row.chain:
+                row.chain, row.next_block = wanted.chain, min(row.next_block, max(row.block, wanted.since))
             return row
 
     async def unsubscribe(self, subscriber: str) -> None:

@@ -1,0 +1,159 @@
+"""A mandate whose workflow was lost is taken up again by its id, and what was used is billed once."""
+
+import asyncio
+
+import pytest
+from sqlmodel import delete, select
+
+from activities.lost import Lost
+from connectionchain.billing import Bill, BillState, TopUp, dispute, termination
+from connectionchain.evidence import Kind
+from connectionchain.reconciliation import Problem
+from ledger import evidence
+from ledger.database import Database
+from ledger.subscriptions import Subscription
+from tests.market import Market, until
+from tests.workflows.test_billing import ended, in_seconds
+from tests.workflows.test_reconciliation import findings
+
+MISTAKE = "an operator's mistake"
+
+
+def newest(scene, mandate):
+    """The run that goes on, whichever it is."""
+    return scene.stack.client.engine.temporal.get_workflow_handle(mandate.id, result_type=Bill)
+
+
+async def forgotten(scene, mandate) -> None:
+    """Waits until the watch has found nobody to tell."""
+    database = Database(scene.stack.settings.database)
+    mine = select(Subscription.chain).where(Subscription.subscriber == mandate.id)
+    async with asyncio.timeout(30):
+        while True:
+            async with database.read() as session:
+                if (await session.exec(mine)).one() == "":
+                    break
+            await asyncio.sleep(0.05)
+    await database.close()
+
+
+async def evidence_of(scene, mandate, *, lose: bool = False) -> list[tuple[Kind, int]]:
+    """What is on record; afterwards nothing is, with `lose`."""
+    database = Database(scene.stack.settings.database)
+    async with database.write() as session:
+        records = await evidence.records(session, mandate.id)
+        for table in (evidence.PendingEntry, evidence.EvidenceEntry) if lose else ():
+            await session.exec(delete(table).where(table.deal == bytes.fromhex(mandate.id[2:])))
+    await database.close()
+    return [(each.step.kind, each.amount) for each in records]
+
+
+async def taken_up(scene, mandate) -> None:
+    (found,) = await findings(scene, mandate)
+    assert (found.problem, found.done) == (Problem.ABANDONED, "mandate taken up again")
+
+
+async def test_lost__in_mid_life_goes_on_and_bills_each_use_once(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate()
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "map")
+    await until(handle, lambda now: now.progress.settled == 1200)
+    await handle.terminate(MISTAKE)
+    await market.use("map")
+    await forgotten(scene, mandate)
+    await market.use("map", "map")
+    await taken_up(scene, mandate)
+    again = newest(scene, mandate)
+    await until(again, lambda now: now.progress.settled == 3000)
+    await market.use("map")
+    await until(again, lambda now: now.progress.uses == 6)
+    result = await ended(market, mandate, again)
+    assert (result.state, result.progress.settled, result.progress.uses) == (BillState.CLOSED, 3600, 6)
+    assert await market.has() == [96_400, 3600]
+    assert [use.total for use in await market.uses(mandate)] == [600, 1200, 1800, 2400, 3000, 3600]
+    assert await findings(scene, mandate) == []
+    assert (mandate, BillState.CLOSED) in await scene.stack.client.mandates.list()
+
+
+@pytest.mark.parametrize("asked", ["knows", "says nothing"])
+async def test_lost__with_its_end_near_closes_on_time(scene, monkeypatch, asked) -> None:
+    """What the workflow was told is known from its history; without it the mandate still ends at its own end."""
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(end=in_seconds(14), threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.progress.settled == 600)
+    await handle.terminate(MISTAKE)
+    await market.use("map")
+    if asked == "says nothing":
+        monkeypatch.setattr(Lost, "_ask", _nothing)
+    await taken_up(scene, mandate)
+    result = await newest(scene, mandate).result()
+    assert (result.state, result.progress.settled, result.progress.entries) == (BillState.CLOSED, 1200, (10_000,))
+    assert await market.has() == [98_800, 1200]
+
+
+async def _nothing(*_):
+    return None
+
+
+async def test_lost__after_the_consumer_ended_it_pays_what_was_used_until_then(scene) -> None:
+    market = await Market.open(scene, map=600, table=150)
+    mandate = await market.mandate(dispute_window=4, threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "table")
+    await until(handle, lambda now: now.progress.uses == 2)
+    await handle.execute_update("dispute", dispute(mandate, (await market.uses(mandate))[0].at, market.consumer))
+    await handle.execute_update("terminate", termination(mandate, in_seconds(2), market.consumer))
+    await until(handle, lambda now: now.state is BillState.CLOSING)
+    await handle.terminate(MISTAKE)
+    await market.use("map")  # after its end
+    await taken_up(scene, mandate)
+    result = await newest(scene, mandate).result()
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 150)
+    assert await market.has() == [99_850, 150]
+
+
+async def test_lost__while_a_top_up_is_on_its_way_pays_from_it(scene) -> None:
+    """The lock is final, but its workflow was lost before it heard of it."""
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(cap=1000, at_cap="record", threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    before = (await handle.query("explain", result_type=Bill)).progress
+    top_up = TopUp(number=1, amount=500, authorization=market.authorization(mandate, 1, 500))
+    await handle.execute_update("top_up", top_up)
+    await handle.terminate(MISTAKE)
+    await market.use("map", "map")
+
+    async def behind(*_):
+        return (await handle.query("explain", result_type=Bill)).model_copy(update={"progress": before})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lost, "_ask", behind)
+        found = await findings(scene, mandate)
+    assert {each.done for each in found} == {"mandate taken up again"}
+    await until(newest(scene, mandate), lambda now: now.progress.settled == 1200)
+    result = await ended(market, mandate, newest(scene, mandate))
+    assert (result.progress.settled, result.progress.entries) == (1200, (1000, 500))
+    assert await market.has() == [98_800, 1200]
+
+
+async def test_reconcile__lost_evidence_of_a_mandate_is_recorded_again(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.progress.settled == 600)
+    await market.use("map")
+    await ended(market, mandate, handle)
+    before = await evidence_of(scene, mandate, lose=True)
+    assert before[0] == (Kind.LOCKED, 10_000)
+    assert before[-1] == (Kind.CLOSED, 1200)
+    assert [each.done for each in await findings(scene, mandate)] == ["recorded"] * len(before)
+    assert await evidence_of(scene, mandate) == before

@@ -4,9 +4,9 @@ Units are priced on the running count: a use costs the difference of what all un
 rounded down, so that it makes no difference how the same units are divided into uses, and rounding never adds up.
 """
 
-from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
-from math import floor
+from math import lcm
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -54,16 +54,23 @@ class Tariff(Model):
             raise Overflow(f"{after} units are more than can be counted", field="units")
         if self.free_units > 0 and after <= self.free_units:
             return 0
-        price = max(self.minimum, self.per_event + floor(self._cost(after)) - floor(self._cost(before)))
+        price = max(self.minimum, self.per_event + self._cost(after) - self._cost(before))
         if price > UINT96_MAX:
             raise Overflow(f"a price of {price} is more than can be paid", field="units")
         return price
 
-    def _cost(self, units: int) -> Fraction:
-        """Of the first `units` units."""
-        cost, start = Fraction(0), 0
-        for tier in self.tiers:
-            end = units if tier.up_to is None else min(units, tier.up_to)
-            cost += max(0, end - max(start, self.free_units)) * tier.price
+    @cached_property
+    def _parts(self) -> tuple[int, list[tuple[int | None, int]]]:
+        """A common denominator of all prices, and the tiers with their prices in its parts."""
+        whole = lcm(*(tier.price.denominator for tier in self.tiers))
+        return whole, [(tier.up_to, int(tier.price * whole)) for tier in self.tiers]
+
+    def _cost(self, units: int) -> int:
+        """Of the first `units` units, rounded down."""
+        whole, tiers = self._parts
+        cost, start = 0, 0
+        for up_to, price in tiers:
+            end = units if up_to is None else min(units, up_to)
+            cost += max(0, end - max(start, self.free_units)) * price
             start = end
-        return cost
+        return cost // whole

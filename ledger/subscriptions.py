@@ -21,13 +21,13 @@ from ledger.evidence import BIG
 
 
 class Digits(TypeDecorator[int]):
-    """A natural number below 10^78 as text of one length: exact, and ordered in SQL as numbers are."""
+    """A natural number below 10^78 as text: exact, and as short as it is."""
 
     impl = String(78)
     cache_ok = True
 
     def process_bind_param(self, value: int | None, _dialect: Any) -> str | None:
-        return None if value is None else str(value).zfill(78)
+        return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, _dialect: Any) -> int | None:
         return None if value is None else int(value)

@@ -3,10 +3,10 @@
 The same book is kept by the connection node of the data chain and, each on its own, by every attestor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Integer, insert
+from sqlalchemy import DateTime, Integer, UniqueConstraint, insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -27,14 +27,15 @@ UNPAYABLE = UINT96_MAX + 1
 
 
 class UseRow(SQLModel, table=True):
-    """`total` is what all uses up to this one cost, in base units."""
+    """Use `number` of a subscription, from 1 on; `total` is what all uses up to this one cost, in base units."""
 
     __tablename__ = "usage"
+    __table_args__ = (UniqueConstraint("subscription", "block", "log_index"), {"sqlite_with_rowid": False})
 
     subscription: int = Field(sa_type=BIG, primary_key=True)
-    block: int = Field(sa_type=BIG, primary_key=True)
-    log_index: int = Field(sa_type=Integer, primary_key=True)
-    number: int
+    number: int = Field(primary_key=True, sa_type=Integer)
+    block: int = Field(sa_type=BIG)
+    log_index: int = Field(sa_type=Integer)
     transaction: str
     time: datetime = Field(sa_type=DateTime(timezone=True))
     units: int = Field(sa_type=Digits)
@@ -99,7 +100,7 @@ async def dispute(session: AsyncSession, row: Subscription, use: Position) -> No
 
 async def disputable(session: AsyncSession, row: Subscription, mandate: Mandate, use: Position) -> None:
     """Raises UnknownName if there is no such use, TooLate once it has become payable."""
-    found = await session.get(UseRow, (row.id, use.block, use.log_index))
+    found = await _at(session, row, use.block, use.log_index)
     if found is None or row.followed is None:
         raise UnknownName(f"no use {use.block}/{use.log_index} is on this bill", field="use")
     if found.time <= row.followed - mandate.window:
@@ -111,10 +112,12 @@ async def reckon(session: AsyncSession, row: Subscription, mandate: Mandate, cap
     if row.followed is None:
         return Reckoning()
     followed = row.followed.replace(tzinfo=UTC)
-    ripe = await _last(session, row, cap, cutoff, followed - mandate.window)
-    fitting = await _last(session, row, cap, cutoff, followed)
-    more = select(UseRow.number).where(UseRow.subscription == row.id, col(UseRow.total) > cap, UseRow.time < cutoff)
-    exhausted = (await session.exec(more.limit(1))).first() is not None
+    newest = await _last(session, row, lambda use: _time(use) < cutoff)
+    fitting = await _last(session, row, lambda use: use.total <= cap and _time(use) < cutoff and _time(use) <= followed)
+    ripe = await _last(
+        session, row, lambda use: use.total <= cap and _time(use) < cutoff and _time(use) <= followed - mandate.window
+    )
+    exhausted = newest is not None and newest.total > cap
     through = Position(block=ripe.block, log_index=ripe.log_index) if ripe else Position()
     ended = followed >= cutoff or (exhausted and mandate.at_cap is AtCap.REFUSE)
     return Reckoning(
@@ -125,23 +128,34 @@ async def reckon(session: AsyncSession, row: Subscription, mandate: Mandate, cap
     )
 
 
-async def _last(session: AsyncSession, row: Subscription, cap: int, cutoff: datetime, until: datetime) -> UseRow | None:
-    """The last use that fits: totals and times only grow."""
-    fits = UseRow.subscription == row.id, col(UseRow.total) <= cap, UseRow.time < cutoff, UseRow.time <= until
-    latest = select(UseRow).where(*fits).order_by(col(UseRow.block).desc(), col(UseRow.log_index).desc())
-    return (await session.exec(latest.limit(1))).first()
+async def _last(session: AsyncSession, row: Subscription, fits: Callable[[UseRow], bool]) -> UseRow | None:
+    """The last use that fits. Totals and times only grow, so that halving finds it, however many there are."""
+    found, low, high = None, 1, row.count
+    number = high  # mostly it is the newest
+    while low <= high:
+        use = await session.get_one(UseRow, (row.id, number))
+        if fits(use):
+            found, low = use, number + 1
+        else:
+            high = number - 1
+        number = (low + high) // 2
+    return found
+
+
+def _time(use: UseRow) -> datetime:
+    return use.time.replace(tzinfo=UTC)
 
 
 async def _held(session: AsyncSession, row: Subscription, last: UseRow) -> int:
     """The prices of disputed uses up to `last`."""
-    disputed = select(UseRow).join(
-        DisputeRow,
-        (col(DisputeRow.subscription) == UseRow.subscription)
-        & (col(DisputeRow.block) == UseRow.block)
-        & (col(DisputeRow.log_index) == UseRow.log_index),
-    )
-    uses = await session.exec(disputed.where(UseRow.subscription == row.id, UseRow.number <= last.number))
-    return sum(each.price for each in uses)
+    disputed = await session.exec(select(DisputeRow).where(DisputeRow.subscription == row.id))
+    uses = [await _at(session, row, each.block, each.log_index) for each in disputed]
+    return sum(use.price for use in uses if use and use.number <= last.number)
+
+
+async def _at(session: AsyncSession, row: Subscription, block: int, log_index: int) -> UseRow | None:
+    here = UseRow.subscription == row.id, UseRow.block == block, UseRow.log_index == log_index
+    return (await session.exec(select(UseRow).where(*here))).first()
 
 
 async def uses(database: Database, wanted: UsesWanted) -> list[Use]:
@@ -161,7 +175,7 @@ def _use(row: UseRow, disputed: set[tuple[int, int]]) -> Use:
         number=row.number,
         at=Position(block=row.block, log_index=row.log_index),
         transaction=row.transaction,
-        time=row.time.replace(tzinfo=UTC),
+        time=_time(row),
         units=row.units,
         price=row.price,
         total=row.total,

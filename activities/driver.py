@@ -4,6 +4,8 @@ What the chain says decides what is done next, so a retry, a second worker or a 
 difference; and nothing ends while its outcome is unknown.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +22,9 @@ ENDED = frozenset({Status.RELEASED, Status.REFUNDED, Status.CLOSED, Status.RECLA
 MOST_RESENT = 8
 """How many earlier transactions of a lane are sent again together with one that waits behind them."""
 
+AT_WORK = 32
+"""Operations of one account that ask the chain or sign at a time. The others wait their turn, however many they are:
+all at once, none would get an answer in time."""
 Goal = Callable[[Entry], bool]
 """Whether an entry is where it was to be brought."""
 
@@ -35,27 +40,33 @@ class Driver:
 
     def __init__(self, chain: ChainAdapter, outbox: Outbox, patience: timedelta) -> None:
         self._chain, self._outbox, self._patience = chain, outbox, patience
+        self._at_work = asyncio.Semaphore(AT_WORK)
+        self._lane_resent = -patience.total_seconds()
 
     async def drive(self, name: str, operation: Operation, entries: Sequence[Terms], goal: Goal) -> None:
         """Returns when every entry has reached `goal`, finally. Raises Rejected when it never will; then nothing of
         this operation is in flight."""
+        silence = 1.0
         async with beating():
             while True:
-                mark = self._chain.mark
-                if await self._all_at(goal, entries):
-                    return
-                included = await self._included(entries, goal)
-                if included is None:
-                    await self._send(name, operation, entries, goal)
-                await self._chain.news(entries, mark, included)
+                async with self._at_work:
+                    mark = self._chain.mark
+                    if await self._all_at(goal, entries):
+                        return
+                    included = await self._included(entries, goal)
+                    if included is None:
+                        await self._send(name, operation, entries, goal)
+                told = await self._chain.news(entries, mark, included, silence)
+                silence = 1 if told else self._longer(silence)
 
     async def watch(self, entry: Terms, goal: Goal, until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""
         async with beating():
             while True:
-                mark = self._chain.mark
-                if await self._all_at(goal, [entry]):
-                    return
+                async with self._at_work:
+                    mark = self._chain.mark
+                    if await self._all_at(goal, [entry]):
+                        return
                 if (await self._chain.block("final")).time >= until:
                     raise Rejected("its payer has not locked it in time", field="authorization")
                 await self._chain.news([entry], mark)
@@ -64,6 +75,10 @@ class Driver:
         """Sends an operation that concerns no entry, or sends it again. Raises Rejected if the chain would refuse."""
         attempts = await self._outbox.attempts(name)
         await self._deliver(name, attempts or await self._claimed(name, await self._chain.plan(operation)))
+
+    def _longer(self, silence: float) -> float:
+        """Without news an operation looks again later and later, but in time to replace its transaction."""
+        return max(1.0, min(2 * silence, self._patience / self._chain.pause))
 
     async def _all_at(self, goal: Goal, entries: Sequence[Terms]) -> bool:
         final = [await self._chain.entry(terms, "final") for terms in entries]
@@ -113,12 +128,17 @@ class Driver:
             await self._outbox.finish(name, Fate.DEAD)
             return
         last = attempts[-1]
-        if last.age > self._patience:
-            last = await self._replaced(last)
         if last.age > self._patience / 2:
             await self._resend_lane(last.sequence)
+        if last.age > self._patience and await self._is_stuck(last):
+            last = await self._replaced(last)
         if await self._chain.broadcast(_prepared(last)) is Broadcast.CONFLICT:
             await self._give_up_if_displaced(name, last)
+
+    async def _is_stuck(self, last: OutboxTransaction) -> bool:
+        """Whether a higher fee would help: further back in its lane a transaction waits for those before it."""
+        near = last.sequence < await self._chain.sequence() + MOST_RESENT
+        return near or await self._chain.is_too_cheap(Plan(last.plan))
 
     async def _replaced(self, last: OutboxTransaction) -> OutboxTransaction:
         plan = await self._chain.raised(Plan(last.plan))
@@ -129,7 +149,12 @@ class Driver:
         return await self._outbox.replace(last, plan.content, self._sign(plan))
 
     async def _resend_lane(self, before: int) -> None:
-        """What waits before this one in its lane must go first, even if nobody asks for it any more."""
+        """What waits before this one in its lane must go first, even if nobody asks for it any more. Once for all who
+        wait behind it."""
+        now = time.monotonic()
+        if now - self._lane_resent < self._patience.total_seconds() / 2:
+            return
+        self._lane_resent = now
         for each in (await self._outbox.waiting(await self._chain.sequence(), before))[:MOST_RESENT]:
             await self._chain.broadcast(_prepared(each))
 

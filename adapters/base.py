@@ -6,6 +6,7 @@ knows which. Everything else a method raises is a defect.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -165,6 +166,10 @@ class ChainAdapter(ChainView, Protocol):
     account: str
 
     @property
+    def pause(self) -> timedelta:
+        """So long after it was sent, a transaction that is in no block yet should be sent again."""
+
+    @property
     def final(self) -> Block | None:
         """The newest final block as far as this process has followed the chain."""
 
@@ -192,6 +197,9 @@ class ChainAdapter(ChainView, Protocol):
     async def displaced(self, sequence: int) -> bool:
         """Whether a final transaction has taken this place of the lane."""
 
+    async def is_too_cheap(self, plan: Plan) -> bool:
+        """Whether a block would not take it now for its fee."""
+
     async def raised(self, plan: Plan) -> Plan | None:
         """The same with a fee that makes a node replace it; None if that is more than may be paid."""
 
@@ -199,10 +207,12 @@ class ChainAdapter(ChainView, Protocol):
     def mark(self) -> int:
         """To be taken before looking at entries, and given to `news` after."""
 
-    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None) -> None:
-        """Waits until one of these entries was touched, made final or taken back since `mark`; or so long that
-        a transaction that is in no block yet should be sent again. What was seen in block `included` is waited for
-        until that block is final: by then it is so as well, or gone."""
+    async def news(
+        self, entries: Sequence[Terms], mark: int, included: int | None = None, silence: float = 1
+    ) -> bool:
+        """Waits until one of these entries was touched, made final or taken back since `mark`: True. Or for `silence`
+        times `pause`. What was seen in block `included` is waited for until that block is final: by then it is so as
+        well, or gone."""
 
 
 TERMINAL_KIND = {

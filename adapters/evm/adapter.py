@@ -1,6 +1,9 @@
 """Operating on an EVM chain: price, sign, send and find transactions of one account."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -8,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Anchor, Broadcast, Depth, Incident, Location, Operation, Plan, Prepared, Surveyed
+from adapters.base import Anchor, Broadcast, Depth, Entry, Incident, Location, Operation, Plan, Prepared, Surveyed
 from adapters.evm.calls import call_forms
 from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
@@ -26,8 +29,8 @@ GAS_RESERVE = 1.25
 RESEND_BLOCKS, SHORTEST_PATIENCE_S = 4, 2.0
 """After so many block times without news a transaction is looked for and sent again."""
 
-LOOK_AGAIN_BLOCKS = 200
-"""The same for one that is in a block: longer than any finality, because that is what it waits for."""
+LOOK_AGAIN = 50
+"""So many times longer for one that is in a block: longer than any finality, because that is what it waits for."""
 
 LOW_FUNDS_OPERATIONS = 50
 """A fee account that cannot pay for so many more operations is running low."""
@@ -43,6 +46,16 @@ _KNOWN = ("already known", "already imported", "known transaction")
 _TAKEN = ("nonce too low", "replacement transaction underpriced", "nonce is too low")
 
 
+@dataclass(frozen=True)
+class Market:
+    """What transactions cost and what there is to pay for them (wei), when `asked_at` was the newest block."""
+
+    asked_at: str | None
+    head: Any
+    tip: int
+    funds: int
+
+
 class EvmAdapter(EvmView):
     """A `ChainAdapter`: the connection node's hands. `key` pays the fees and owns nothing else."""
 
@@ -51,6 +64,12 @@ class EvmAdapter(EvmView):
         self._key, self._fees = key, fees
         self.follower = Follower(self, on_incident)
         self.account = key.address.lower()
+        self._known_market: Market | None = None
+        self._asking_market = asyncio.Lock()
+
+    @property
+    def pause(self) -> timedelta:
+        return timedelta(seconds=max(RESEND_BLOCKS * self.config.block_time, SHORTEST_PATIENCE_S))
 
     @property
     def final(self) -> Block | None:
@@ -61,6 +80,12 @@ class EvmAdapter(EvmView):
         if depth == "final" and self.follower.final:
             return self.follower.final
         return await super().block(depth)
+
+    async def entry(self, terms: Terms, depth: Depth) -> Entry:
+        """The newest is read in one call, as of a block that is at least the one named."""
+        if depth == "latest" and (seen := self.follower.head):
+            return await self.entry_at(terms, seen, "latest")
+        return await super().entry(terms, depth)
 
     async def history(self, terms: Terms, leg: int, since: int = 0) -> tuple[Step, ...]:
         last, earliest = (await self.block("final")).number, max(self.config.escrow_block, since)
@@ -99,8 +124,9 @@ class EvmAdapter(EvmView):
     async def plan(self, operation: Operation) -> Plan:
         contract = self._anchor() if isinstance(operation, Anchor) else self.escrow.address
         transaction, gas = await self._first_that_works(contract, call_forms(operation, self.escrow))
-        fees = self._fees.first(await self.head(), await self.node.tip())
-        await self._check_funds(gas * fees.most)
+        market = await self._market()
+        fees = self._fees.first(market.head, market.tip)
+        self._check_funds(market.funds, gas * fees.most)
         content = {
             "to": transaction["to"],
             "data": transaction["data"],
@@ -122,9 +148,12 @@ class EvmAdapter(EvmView):
                 rejected.append(why)
         raise rejected[0]
 
+    async def is_too_cheap(self, plan: Plan) -> bool:
+        return Fees.of(plan.content).most < int((await self._market()).head.get("baseFeePerGas", 0))
+
     async def raised(self, plan: Plan) -> Plan | None:
-        paid = Fees.of(plan.content)
-        fees = self._fees.raised(paid, await self.head(), await self.node.tip())
+        market = await self._market()
+        fees = self._fees.raised(Fees.of(plan.content), market.head, market.tip)
         return Plan(plan.content | fees.fields) if fees else None
 
     def sign(self, plan: Plan, sequence: int) -> Prepared:
@@ -161,21 +190,30 @@ class EvmAdapter(EvmView):
     def mark(self) -> int:
         return self.follower.mark
 
-    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None) -> None:
+    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None, silence: float = 1) -> bool:
         ids = [terms.id(self.escrow) for terms in entries]
-        blocks = RESEND_BLOCKS if included is None else LOOK_AGAIN_BLOCKS
-        await self.follower.news(ids, mark, max(blocks * self.config.block_time, SHORTEST_PATIENCE_S), included)
+        longer = 1 if included is None else LOOK_AGAIN
+        return await self.follower.news(ids, mark, silence * longer * self.pause.total_seconds(), included)
 
     def _anchor(self) -> str:
         if self.config.anchor_address is None:
             raise Rejected(f"no contract keeps checkpoints on {self.chain}", field="anchor_address")
         return self.config.anchor_address
 
-    async def _check_funds(self, cost: int) -> None:
+    async def _market(self) -> Market:
+        """Asked once per block that was followed, for all operations planned on it."""
+        async with self._asking_market:
+            seen = self.follower.head
+            if self._known_market is None or seen is None or seen.hash != self._known_market.asked_at:
+                head, tip = await self.head(), await self.node.tip()
+                funds = await self.node.eth("get_balance", self._key.address)
+                self._known_market = Market(seen.hash if seen else None, head, tip, funds)
+            return self._known_market
+
+    def _check_funds(self, funds: int, cost: int) -> None:
         """Says early that the fee account runs low, while there is still time to fill it."""
-        balance = await self.node.eth("get_balance", self._key.address)
-        if balance < cost * LOW_FUNDS_OPERATIONS:
-            log.warning("fee account runs low", chain=self.chain, account=self.account, wei=balance, next_costs=cost)
+        if funds < cost * LOW_FUNDS_OPERATIONS:
+            log.warning("fee account runs low", chain=self.chain, account=self.account, wei=funds, next_costs=cost)
 
     async def _step(self, event: Any, leg: int) -> Step:
         data = await self.node.eth("get_block", event["blockNumber"])

@@ -19,6 +19,9 @@ from connectionchain.evidence import Block
 REMEMBERED_FINAL = 64
 """How many final blocks are kept to find out where a reorganisation deeper than finality began."""
 
+REMEMBERED_NEWS = 1_000
+"""For so many blocks with news it is known which entries they concern; who asks for older news is told at once."""
+
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
 log = structlog.get_logger()
 
@@ -60,21 +63,22 @@ class Follower:
         """To be taken before looking at the chain, and given to `news` after."""
         return self._serial
 
-    async def news(self, entries: Iterable[str], mark: int, patience: float, final: int | None = None) -> None:
+    async def news(self, entries: Iterable[str], mark: int, patience: float, final: int | None = None) -> bool:
         """Waits until one of these entries (ids) was touched, made final or taken back since `mark`, or block number
-        `final` is final; at most `patience` seconds, because what never reached a block makes no news."""
+        `final` is final: True. At most `patience` seconds, because what never reached a block makes no news."""
         wanted = set(entries)
 
         def told() -> bool:
             reached = final is not None and self.final is not None and self.final.number >= final
-            return reached or any(self._news.get(each, 0) > mark for each in wanted)
+            touched = any(self._news.get(each, 0) > mark for each in wanted)
+            return reached or touched or mark < self._serial - REMEMBERED_NEWS
 
         async with self._changed:
             try:
                 async with asyncio.timeout(patience):
-                    await self._changed.wait_for(told)
+                    return await self._changed.wait_for(told)
             except TimeoutError:
-                pass
+                return False
 
     async def _run(self) -> None:
         pause = min(max(self._view.config.block_time / 2, SHORTEST_POLL_S), LONGEST_POLL_S)
@@ -157,7 +161,8 @@ class Follower:
     async def _tell(self, touched: set[str]) -> None:
         async with self._changed:
             self._serial += 1
-            self._news.update(dict.fromkeys(touched, self._serial))
+            recent = {each: at for each, at in self._news.items() if at >= self._serial - REMEMBERED_NEWS}
+            self._news = recent | dict.fromkeys(touched, self._serial)
             self._changed.notify_all()
 
     async def _report(self, number: int, dropped: dict[int, Seen]) -> None:

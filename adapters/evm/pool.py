@@ -15,13 +15,15 @@ from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFou
 from web3.types import RPCEndpoint
 
 from adapters.evm.reverts import rejection
-from connectionchain.errors import InvalidInput, Unavailable
+from connectionchain.errors import InvalidInput, Rejected, Unavailable
 from connectionchain.network import Chain
 
 TIMEOUT_S = 10
 CONNECTIONS = 32
 FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
 MOST_BLOCKS_BEHIND = 5
+REVERTED = 3
+"""JSON-RPC error code of a call that reverts."""
 
 _ANSWERS = (TransactionNotFound, BlockNotFound, Web3RPCError)
 """What a healthy node may say as well; the caller knows what it means."""
@@ -76,12 +78,14 @@ class Pool:
         return int(await self._ask(lambda web3: web3.eth.max_priority_fee))
 
     async def raw(self, method: str, *parameters: Any) -> Any:
-        """The plain JSON result of a call: much quicker than `eth` where there is a lot of it."""
+        """The plain JSON result of a call, at a third of the work of `eth`. Raises as `eth` does."""
 
         async def ask(web3: AsyncWeb3[AsyncHTTPProvider]) -> Any:
             response = await web3.provider.make_request(RPCEndpoint(method), parameters)
-            if "error" in response:
-                raise Web3RPCError(str(response["error"]))
+            if error := response.get("error"):
+                if error.get("code") == REVERTED or "revert" in error.get("message", ""):
+                    raise rejection(error.get("message", ""), str(error.get("data") or ""))
+                raise Web3RPCError(str(error))
             return response["result"]
 
         return await self._ask(ask)
@@ -108,7 +112,7 @@ class Pool:
                 answer = await self._unbroken(self._put(question, endpoint))
             except ContractLogicError as error:
                 raise rejection(error.message or "execution reverted", str(error.data or "")) from error
-            except _ANSWERS:
+            except (*_ANSWERS, Rejected):
                 raise
             except InvalidInput as error:
                 wrong = error

@@ -37,8 +37,11 @@ class EvmView:
 
     async def entry(self, terms: Terms, depth: Depth) -> Entry:
         block = await self.block(depth)
-        result = await self.call(self.escrow.address, lock_of_call(terms), block.number)
-        status, paid = decode_metered(result)
+        return await self.entry_at(terms, block, block.number)
+
+    async def entry_at(self, terms: Terms, block: Block, tag: int | str) -> Entry:
+        """The entry at `tag`, told to be of `block`."""
+        status, paid = decode_metered(await self.call(self.escrow.address, lock_of_call(terms), tag))
         return Entry(status, block, paid)
 
     async def can_receive(self, terms: Terms) -> str | None:
@@ -62,7 +65,7 @@ class EvmView:
         transaction: dict[str, Any] = {"to": to_checksum_address(to), "data": data}
         if sender:
             transaction["from"] = to_checksum_address(sender)
-        return str((await self.node.eth("call", transaction, block)).to_0x_hex())
+        return str(await self.node.raw("eth_call", transaction, block if isinstance(block, str) else hex(block)))
 
     async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> Look:
         if tuple(filters) != self._query.filters:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from eth_account import Account
 from structlog.testing import capture_logs
 
-from activities.driver import Driver, within
+from activities.driver import AT_WORK, MOST_RESENT, Driver, within
 from adapters.base import Incident, Lock
 from adapters.evm.adapter import EvmAdapter
 from adapters.evm.fees import GWEI, FeePolicy
@@ -38,7 +39,7 @@ class Bench:
         for _ in range(blocks):
             await self.devnet.chain("a").mine()
 
-    async def mining(self, done: asyncio.Task[None], every: float = 0.1) -> None:
+    async def mining(self, done: asyncio.Future[Any], every: float = 0.1) -> None:
         """Blocks go on until `done` is."""
         while not done.done():
             await self.mine(1)
@@ -155,12 +156,48 @@ async def test_drive__a_forgotten_transaction_does_not_block_the_lane(bench) -> 
     assert (await bench.chain.entry(forgotten.terms, "latest")).status is Status.LOCKED
 
 
+async def test_drive__far_back_in_the_lane_it_waits_for_its_turn_and_not_for_its_fee(bench) -> None:
+    locks = [a_lock(bench) for _ in range(MOST_RESENT + 3)]
+    driving = [
+        asyncio.create_task(bench.driver.drive(f"op{n}", each, [each.terms], LOCKED)) for n, each in enumerate(locks)
+    ]
+    found = [(await attempts(bench, f"op{n}", 1))[0] for n in range(len(locks))]
+    in_order = [row.operation for row in sorted(found, key=lambda row: row.sequence)]
+    for name in in_order[:MOST_RESENT]:
+        await attempts(bench, name, 2)
+    assert [len(await bench.outbox.attempts(name)) for name in in_order[MOST_RESENT:]] == [1, 1, 1]
+    everything = asyncio.gather(*driving)
+    await bench.mining(everything)
+    await everything
+
+
+async def test_drive__ever_so_many_at_once_ask_the_chain_a_few_at_a_time(bench, monkeypatch) -> None:
+    locks, asking, most = [a_lock(bench) for _ in range(3 * AT_WORK)], 0, 0
+    plan = bench.chain.plan
+
+    async def counted(operation):
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        try:
+            return await plan(operation)
+        finally:
+            asking -= 1
+
+    monkeypatch.setattr(bench.chain, "plan", counted)
+    everything = asyncio.gather(
+        *(bench.driver.drive(f"op{n}", each, [each.terms], LOCKED) for n, each in enumerate(locks))
+    )
+    await bench.mining(everything)
+    await everything
+    assert 1 < most <= AT_WORK
+
+
 async def test_drive__a_reorganisation_takes_the_lock_back_and_it_is_driven_again(bench, lock) -> None:
     bench.driver._patience = timedelta(hours=1)
     driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))
-    await attempts(bench, "op", 1)
-    await bench.mine(1)
-    assert (await bench.chain.entry(lock.terms, "latest")).status is Status.LOCKED
+    while (await bench.chain.entry(lock.terms, "latest")).status is not Status.LOCKED:
+        await bench.mine(1)
     assert not driving.done()
     await bench.devnet.chain("a").call("anvil_rollback", 1)
     assert (await bench.chain.entry(lock.terms, "latest")).status is Status.NONE

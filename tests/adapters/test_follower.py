@@ -158,3 +158,19 @@ async def test_resume__from_a_block_that_is_still_final(view, follower, devnet, 
         await follower.news([entry], mark, 10)
     assert follower.head.number > known.number
     assert incidents == []
+
+
+async def test_news__too_old_to_be_known_is_taken_for_news(follower, devnet, monkeypatch) -> None:
+    """Only recent news is remembered, so that a long life takes no more memory."""
+    monkeypatch.setattr("adapters.evm.follower.REMEMBERED_NEWS", 2)
+    await follower.poll()
+    mark = follower.mark
+    entry = await event(devnet)
+    await follower.poll()
+    for _ in range(FINAL_DEPTH + 3):
+        assert await told(follower, entry, mark)
+        await mine(devnet)
+        await follower.poll()
+    assert entry not in follower._news
+    assert await told(follower, entry, mark)
+    assert not await told(follower, "0x" + "ef" * 32, follower.mark)

@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-BENCHES = ("gas", "settlement", "follower", "evidence", "billing")
+BENCHES = ("gas", "settlement", "follower", "evidence", "billing", "long-mandate")
 
 
 def main() -> int:
@@ -13,7 +13,9 @@ def main() -> int:
     names = parser.parse_args().names or BENCHES
     if unknown := [name for name in names if name not in BENCHES]:
         parser.error(f"there is no {unknown[0]!r}: choose from {', '.join(BENCHES)}")
-    failed = [name for name in names if subprocess.run([sys.executable, "-m", f"bench.{name}"]).returncode]
+    failed = [
+        name for name in names if subprocess.run([sys.executable, "-m", f"bench.{name.replace('-', '_')}"]).returncode
+    ]
     if failed:
         print(f"goals missed or measurement failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))

@@ -24,13 +24,15 @@ NO_ADDRESS = "0x" + "00" * 20
 
 @dataclass(kw_only=True)
 class Anvil(Service):
-    """One chain, kept in the file `state`. `block_time` is in seconds; None mines a block per transaction."""
+    """One chain, kept in the file `state`, which is written every `state_interval` seconds. `block_time` is in seconds;
+    None mines a block per transaction."""
 
     id: ChainId
     port: int
     state: Path
     host: str = HOST
     block_time: float | None = None
+    state_interval: int = 1
     _rpc: Rpc = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,5 +88,5 @@ class Anvil(Service):
         command += ["--chain-id", self.id.reference, "--slots-in-an-epoch", "1"]
         if self.block_time is not None:
             command += ["--block-time", f"{self.block_time:g}"]
-        # written every second: a crash undoes the blocks since then, even final ones where blocks are quicker than that
-        return [*command, "--state", self.state, "--state-interval", "1"]
+        # a crash undoes the blocks since it was written, even final ones where blocks are quicker than that
+        return [*command, "--state", self.state, "--state-interval", str(self.state_interval)]

@@ -125,11 +125,13 @@ class Prepared:
 
 
 class Broadcast(StrEnum):
-    """What a node said to a transaction. CONFLICT: look for it on the chain, something took its place."""
+    """What a node said to a transaction. CONFLICT: look for it on the chain, something took its place. TOO_CHEAP: not
+    now, for this fee."""
 
     ACCEPTED = "accepted"
     KNOWN = "known"
     CONFLICT = "conflict"
+    TOO_CHEAP = "too cheap"
 
 
 class Location(StrEnum):
@@ -207,9 +209,7 @@ class ChainAdapter(ChainView, Protocol):
     def mark(self) -> int:
         """To be taken before looking at entries, and given to `news` after."""
 
-    async def news(
-        self, entries: Sequence[Terms], mark: int, included: int | None = None, silence: float = 1
-    ) -> bool:
+    async def news(self, entries: Sequence[Terms], mark: int, included: int | None = None, silence: float = 1) -> bool:
         """Waits until one of these entries was touched, made final or taken back since `mark`: True. Or for `silence`
         times `pause`. What was seen in block `included` is waited for until that block is final: by then it is so as
         well, or gone."""

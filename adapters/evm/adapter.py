@@ -43,6 +43,7 @@ log = structlog.get_logger()
 OnIncident = Callable[[Incident], Awaitable[None]]
 
 _KNOWN = ("already known", "already imported", "known transaction")
+_TOO_CHEAP = ("less than block base fee", "lower than the minimum", "transaction underpriced")
 _TAKEN = ("nonce too low", "replacement transaction underpriced", "nonce is too low")
 
 
@@ -170,6 +171,9 @@ class EvmAdapter(EvmView):
                 return Broadcast.KNOWN
             if any(words in message for words in _TAKEN):
                 return Broadcast.CONFLICT
+            if any(words in message for words in _TOO_CHEAP):
+                log.warning("the node wants a higher fee", chain=self.chain, transaction=prepared.transaction)
+                return Broadcast.TOO_CHEAP
             raise Unavailable(f"the node refuses the transaction: {error}", field="rpc") from error
         return Broadcast.ACCEPTED
 

@@ -114,6 +114,20 @@ async def test_drive__a_fee_at_the_cap_is_kept_and_tried_on(bench, lock) -> None
     await driving
 
 
+async def test_drive__what_became_too_cheap_before_it_was_sent_gets_a_higher_fee(bench, lock) -> None:
+    plan = await bench.chain.plan(lock)
+    await bench.outbox.claim("op", await bench.chain.sequence(), plan.content, bench.driver._sign(plan))
+    await bench.devnet.chain("a").call("anvil_setNextBlockBaseFeePerGas", hex(3 * plan.content["maxFeePerGas"]))
+    await bench.mine(1)
+    driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))
+    with capture_logs() as logs:
+        first, second = (await attempts(bench, "op", 2))[:2]
+    assert next(each["transaction"] for each in logs if "wants a higher fee" in each["event"]) == first.hash
+    assert second.plan["maxFeePerGas"] >= 3 * first.plan["maxFeePerGas"]
+    await bench.mining(driving)
+    await driving
+
+
 async def test_drive__a_dropped_mempool_gets_the_same_bytes_again(bench, lock) -> None:
     bench.driver._patience = timedelta(hours=1)
     driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))

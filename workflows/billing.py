@@ -4,7 +4,6 @@ The second extended smart contract of the paper (section 5.2). It runs any manda
 its use. Uses are priced and kept by the data chain's connection node; here their running total is enough.
 """
 
-import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.bill_entitlement import may_authorize, may_dispute, may_terminate, may_top_up
     from workflows.entitlement import refusals
     from workflows.following import follow, unfollow
-    from workflows.kit import DEAL_STATE, NoQuorum, all_ended, quorum
+    from workflows.kit import DEAL_STATE, NoQuorum, all_ended, quorum, to_its_end
     from workflows.metering import attest_metering, check, hold, lock_entry, meter, reckon, reclaim_entry
 
 PATIENCE = timedelta(minutes=2)
@@ -55,15 +54,7 @@ class Billing:
 
     @workflow.run
     async def run(self, start: BillingStart) -> Bill:
-        life = asyncio.create_task(self.live())
-        while not life.done():
-            try:
-                await asyncio.shield(life)
-            except asyncio.CancelledError:
-                if life.cancelled():
-                    raise
-                self.note(reason="only the consumer can end it")  # no money is left half way
-        return life.result()
+        return await to_its_end(self.live(), lambda: self.note(reason="only the consumer can end it"))
 
     async def live(self) -> Bill:
         if not self.progress.entries and not (await self.authorized() and await self.locked()):

@@ -1,13 +1,14 @@
 """What extended smart contracts are written with: orders to connection nodes and attestors, with named policies."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.types import MethodAsyncSingleParam
 
 with workflow.unsafe.imports_passed_through():
     from activities.attestor import Attestor
@@ -25,9 +26,11 @@ with workflow.unsafe.imports_passed_through():
     from connectionchain.deal import Deal
     from connectionchain.errors import AlreadyDecided
     from connectionchain.evidence import Step
+    from connectionchain.ids import ChainId
     from connectionchain.statements import Statement
 
 T = TypeVar("T")
+OrderT = TypeVar("OrderT")
 
 DEAL_STATE = SearchAttributeKey.for_keyword("DealState")
 
@@ -43,43 +46,49 @@ ATTEST_RETRY = RetryPolicy(
 )
 
 
-async def lock(deal: Deal, leg: int, authorization: Authorization) -> Step:
-    """The leg's asset is in escrow, finally. ActivityError if it can never be, with nothing in flight."""
+async def operate(operation: MethodAsyncSingleParam[Any, OrderT, T], order: OrderT, chain: ChainId, summary: str) -> T:
+    """What the connection node of `chain` made of the order, finally. ActivityError if it can never be done."""
     return await workflow.execute_activity_method(
-        ConnectionNode.lock,
-        LockOrder(deal=deal, leg=leg, authorization=authorization),
-        task_queue=node_queue(deal.legs[leg].chain),
+        operation,
+        order,
+        task_queue=node_queue(chain),
         start_to_close_timeout=LEDGER_ATTEMPT,
         heartbeat_timeout=LEDGER_HEARTBEAT,
         retry_policy=LEDGER_RETRY,
-        summary=f"lock leg {leg} on {deal.legs[leg].chain}",
+        summary=summary,
     )
+
+
+async def lock(deal: Deal, leg: int, authorization: Authorization) -> Step:
+    """The leg's asset is in escrow, finally. ActivityError if it can never be, with nothing in flight."""
+    order, chain = LockOrder(deal=deal, leg=leg, authorization=authorization), deal.legs[leg].chain
+    return await operate(ConnectionNode.lock, order, chain, f"lock leg {leg} on {chain}")
 
 
 async def release(deal: Deal, settlement: Settlement, certificate: Certificate) -> list[Step]:
     """The legs of one settlement are with their payees, finally."""
-    return await workflow.execute_activity_method(
-        ConnectionNode.release,
-        ReleaseOrder(deal=deal, settlement=settlement, certificate=certificate),
-        task_queue=node_queue(settlement.chain),
-        start_to_close_timeout=LEDGER_ATTEMPT,
-        heartbeat_timeout=LEDGER_HEARTBEAT,
-        retry_policy=LEDGER_RETRY,
-        summary=f"release legs {', '.join(map(str, settlement.legs))} on {settlement.chain}",
-    )
+    order, chain = ReleaseOrder(deal=deal, settlement=settlement, certificate=certificate), settlement.chain
+    summary = f"release legs {', '.join(map(str, settlement.legs))} on {chain}"
+    return await operate(ConnectionNode.release, order, chain, summary)
 
 
 async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> Step:
     """The asset of a leg that was locked is back with its payer, finally."""
-    return await workflow.execute_activity_method(
-        ConnectionNode.give_back,
-        GiveBackOrder(deal=deal, leg=leg, certificate=certificate),
-        task_queue=node_queue(deal.legs[leg].chain),
-        start_to_close_timeout=LEDGER_ATTEMPT,
-        heartbeat_timeout=LEDGER_HEARTBEAT,
-        retry_policy=LEDGER_RETRY,
-        summary=f"give back leg {leg} on {deal.legs[leg].chain}",
-    )
+    order, chain = GiveBackOrder(deal=deal, leg=leg, certificate=certificate), deal.legs[leg].chain
+    return await operate(ConnectionNode.give_back, order, chain, f"give back leg {leg} on {chain}")
+
+
+async def to_its_end(life: Coroutine[Any, Any, T], when_cancelled: Callable[[], None]) -> T:
+    """The result of `life`. The engine's cancellation does not break it off, so that no money is left half way."""
+    living = asyncio.create_task(life)
+    while not living.done():
+        try:
+            await asyncio.shield(living)
+        except asyncio.CancelledError:
+            if living.cancelled():
+                raise
+            when_cancelled()
+    return living.result()
 
 
 async def all_ended(work: Iterable[Awaitable[T]]) -> list[T]:

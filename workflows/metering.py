@@ -22,46 +22,23 @@ with workflow.unsafe.imports_passed_through():
     from connectionchain.billing import Dispute, MeterAttestation, Reckoning, Termination
     from connectionchain.evidence import Step
     from connectionchain.mandate import Mandate
-    from workflows.kit import ATTEST_ATTEMPT, ATTEST_RETRY, LEDGER_ATTEMPT, LEDGER_HEARTBEAT, LEDGER_RETRY
+    from workflows.kit import ATTEST_ATTEMPT, ATTEST_RETRY, LEDGER_ATTEMPT, LEDGER_HEARTBEAT, operate
 
 
 async def lock_entry(order: EntryOrder) -> Step:
     """The cap, or a top-up, is in escrow, finally. ActivityError if it can never be, with nothing in flight."""
-    return await workflow.execute_activity_method(
-        Cashier.lock_entry,
-        order,
-        task_queue=node_queue(order.mandate.chain),
-        start_to_close_timeout=LEDGER_ATTEMPT,
-        heartbeat_timeout=LEDGER_HEARTBEAT,
-        retry_policy=LEDGER_RETRY,
-        summary=f"lock entry {order.number}",
-    )
+    return await operate(Cashier.lock_entry, order, order.mandate.chain, f"lock entry {order.number}")
 
 
 async def meter(order: MeterOrder) -> Step:
     """The provider has so much of the entry; if it closes, the consumer has the rest. Finally."""
-    return await workflow.execute_activity_method(
-        Cashier.meter,
-        order,
-        task_queue=node_queue(order.entry.mandate.chain),
-        start_to_close_timeout=LEDGER_ATTEMPT,
-        heartbeat_timeout=LEDGER_HEARTBEAT,
-        retry_policy=LEDGER_RETRY,
-        summary=f"{'close' if order.close else 'meter'} entry {order.entry.number} at {order.cumulative}",
-    )
+    summary = f"{'close' if order.close else 'meter'} entry {order.entry.number} at {order.cumulative}"
+    return await operate(Cashier.meter, order, order.entry.mandate.chain, summary)
 
 
 async def reclaim_entry(order: EntryOrder) -> Step:
     """What was not paid of the entry is back with the consumer, finally."""
-    return await workflow.execute_activity_method(
-        Cashier.reclaim_entry,
-        order,
-        task_queue=node_queue(order.mandate.chain),
-        start_to_close_timeout=LEDGER_ATTEMPT,
-        heartbeat_timeout=LEDGER_HEARTBEAT,
-        retry_policy=LEDGER_RETRY,
-        summary=f"reclaim entry {order.number}",
-    )
+    return await operate(Cashier.reclaim_entry, order, order.mandate.chain, f"reclaim entry {order.number}")
 
 
 async def reckon(order: ReckonOrder) -> Reckoning:

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import words
     from workflows.entitlement import may_authorize, may_cancel, may_confirm, refusals
     from workflows.following import Inbox, follow, unfollow
-    from workflows.kit import DEAL_STATE, NoQuorum, all_ended, certify, give_back, lock, release
+    from workflows.kit import DEAL_STATE, NoQuorum, all_ended, certify, give_back, lock, release, to_its_end
 
 
 @workflow.defn(name=WORKFLOW)
@@ -50,15 +50,7 @@ class Settlement:
 
     @workflow.run
     async def run(self, start: SettlementStart) -> Explanation:
-        life = asyncio.create_task(self.live())
-        while not life.done():
-            try:
-                await asyncio.shield(life)
-            except asyncio.CancelledError:
-                if life.cancelled():
-                    raise
-                self.cancel_signal()  # the operator's word: no money is left half way
-        return life.result()
+        return await to_its_end(self.live(), self.cancel_signal)  # a cancellation is the operator's word
 
     async def live(self) -> Explanation:
         self.watch_the_clock()

@@ -219,6 +219,19 @@ async def test_start__what_cannot_work_is_refused_before_anything_is_signed(scen
         await mandates.start(await market.mandate(), market.provider)
 
 
+async def test_cancellation__by_the_engine_breaks_nothing_off(scene) -> None:
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate()
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await handle.cancel()
+    await until(handle, lambda now: now.progress.reason == "only the consumer can end it")
+    await market.use("map")
+    await until(handle, lambda now: now.progress.uses == 1)
+    result = await ended(market, mandate, handle)
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
+
+
 async def test_no_quorum__before_expiry_the_rest_returns(scene) -> None:
     market = await Market.open(scene, map=600)
     mandate = await market.mandate(end=in_seconds(6), expiry=in_seconds(70), threshold=100)

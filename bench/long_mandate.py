@@ -29,8 +29,8 @@ MOST_BEHIND_S = 5
 """The bench makes no more use while the bill is so many seconds behind it."""
 
 MOST_HISTORY, MOST_GROWTH = 2 * 4096, 1.5
-"""Goals: events of one run (the engine suggests at 4,096 to continue as new), and each process's memory at the end
-compared with that at a tenth of the way."""
+"""Goals: events of one run (the engine suggests at 4,096 to continue as new), and the most memory each process has had
+at the end compared with that at a tenth of the way."""
 
 
 async def make(bench: Bench, mandate: Mandate, rate: int, first: int, last: int) -> None:
@@ -62,7 +62,7 @@ async def ended(bench: Bench, mandate: Mandate) -> Bill:
 
 
 def memory(roles: Mapping[str, Role]) -> dict[str, int]:
-    """In mebibytes."""
+    """The most of each process so far, in mebibytes."""
     return {name: role.memory >> 20 for name, role in roles.items()}
 
 
@@ -92,7 +92,7 @@ async def measure(uses: int, rate: int) -> dict[str, Any]:
             "settlements": bill.progress.settlements,
             "runs": len(histories),
             "longest_history": {"events": max(e for e, _ in histories), "bytes": max(b for _, b in histories)},
-            "memory_mib": {"at_a_tenth": early, "at_the_end": late},
+            "peak_memory_mib": {"at_a_tenth": early, "at_the_end": late},
             "databases_mib": stored(devnet.directory),
             "cpu_seconds": {name: round(role.seconds) for name, role in roles.items()},
             "paid": bill.progress.settled,
@@ -102,7 +102,7 @@ async def measure(uses: int, rate: int) -> dict[str, Any]:
 
 
 def failures(found: Mapping[str, Any]) -> list[str]:
-    early, late = found["memory_mib"]["at_a_tenth"], found["memory_mib"]["at_the_end"]
+    early, late = found["peak_memory_mib"]["at_a_tenth"], found["peak_memory_mib"]["at_the_end"]
     wrong = {
         "the bill is not the tariff's": found["paid"] != found["due_by_tariff"],
         "a history is too long": found["longest_history"]["events"] > MOST_HISTORY,

@@ -73,6 +73,7 @@ class Watcher:
         waiting = await self._subscriptions.waiting(self._chain.chain, final.number) if final else {}
         if not final or not waiting:
             return False
+        self._wanted = {id_: known for id_, known in self._wanted.items() if id_ in waiting}
         front = max(waiting.values())
         behind = {id_: block for id_, block in waiting.items() if block < front}
         for group in filter(None, (waiting.keys() - behind.keys(), behind.keys())):

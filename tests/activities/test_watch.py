@@ -271,6 +271,16 @@ async def test_ended_workflow__is_told_no_more_and_its_bill_is_kept(bench) -> No
     assert await bench.bill(billed) == [(1, 1), (2, 2)]
 
 
+async def test_ended_workflow__takes_no_memory(bench) -> None:
+    for name in ("ends", "stays"):
+        await bench.subscriptions.subscribe(name, filter_())
+    bench.workflows.gone = {"ends"}
+    bench.chain.logs = [used(1)]
+    for bench.chain.head in (1, 2):
+        await bench.until_quiet()
+    assert len(bench.watcher._wanted) == 1
+
+
 async def test_silent_node__is_asked_again(bench) -> None:
     await bench.subscriptions.subscribe("contract", filter_(), detailed=True)
     bench.chain.logs, bench.chain.head = [used(1)], 1

@@ -52,9 +52,9 @@ down: .venv/ready ## end what `make up` started; its state is kept
 bench: setup ## measure
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: setup ## deals of every kind in a storm of faults: DEALS=1000 FAULTS=200 SEED=7
+chaos: setup ## deals and mandates of every kind in a storm of faults: DEALS=1000 FAULTS=200 MANDATES=50 SEED=7
 	$(BIN)/python -m tests.chaos $(if $(DEALS),--deals $(DEALS)) $(if $(FAULTS),--faults $(FAULTS)) \
-	  $(if $(SEED),--seed $(SEED)) $(ARGS)
+	  $(if $(MANDATES),--mandates $(MANDATES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: .venv/ready ## pin what pyproject.toml asks for; ARGS=--upgrade for the newest
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -28,6 +28,7 @@ from connectionchain.settlement import LegAuthorization, SettlementStart
 from devnet.settings import worker_settings
 from devnet.stack import Devnet
 from roles.settings import Settings
+from tests.transactions import transact
 from worker import service
 
 settings.register_profile("ours", deadline=None)  # how long a case takes says more of the machine than of the code
@@ -36,7 +37,6 @@ settings.load_profile("ours")
 BLOCK_TIME = 0.25
 WEALTH = 1_000_00
 PATIENCE = 60
-GAS_MONEY = hex(10**20)
 ATTESTORS = ("alice", "bob", "carol")
 WALLET = Path(__file__).parent / "contracts" / "ContractWallet.json"
 
@@ -97,18 +97,7 @@ class Scene:
 
     async def transact(self, chain: str, key: LocalAccount, to: str | None, data: str) -> dict[str, Any]:
         """A transaction of somebody's own, and its receipt."""
-        anvil = self.stack.devnet.chain(chain)
-        await anvil.call("anvil_setBalance", key.address, GAS_MONEY)
-        fields: dict[str, Any] = {"data": data, "value": 0, "type": 2, "gas": 3_000_000}
-        fields |= {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 0, "chainId": int(anvil.id.reference)}
-        fields |= {"nonce": await anvil.quantity("eth_getTransactionCount", key.address, "pending")}
-        fields |= {"to": bytes.fromhex(to[2:])} if to else {}
-        raw = key.sign_transaction(fields).raw_transaction.to_0x_hex()
-        sent = await anvil.call("eth_sendRawTransaction", raw)
-        await anvil.mine()
-        receipt: dict[str, Any] = await anvil.call("eth_getTransactionReceipt", sent)
-        assert receipt["status"] == "0x1"
-        return receipt
+        return await transact(self.stack.devnet.chain(chain), key, to, data)
 
     def account(self, symbol: str, who: LocalAccount | str) -> AccountId:
         address = who if isinstance(who, str) else who.address

@@ -22,6 +22,7 @@ from tests.chaos.run import Options, postgresql, run
 def main(
     deals: Annotated[int, typer.Option(min=1)] = 100,
     faults: Annotated[int, typer.Option(min=0)] = 30,
+    mandates: Annotated[int | None, typer.Option(min=0, help="one for 20 deals if not given, at least two")] = None,
     seed: Annotated[int | None, typer.Option(help="the same seed draws the same deals and faults")] = None,
     gap: Annotated[float, typer.Option(help="seconds from one fault to the next")] = 4.0,
     patience: Annotated[float, typer.Option(help="seconds the deals may take to end after the last fault")] = 600.0,
@@ -30,12 +31,13 @@ def main(
     keep: Annotated[Path | None, typer.Option(help="leave logs and databases in this directory")] = None,
     report: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
-    """Strike a storm of faults on deals of every kind, then ask the chains whether every promise was kept."""
+    """Strike a storm of faults on deals and mandates of every kind, then ask the chains if every promise was kept."""
     console = Console(width=120)
     options = Options(
         deals=deals,
         faults=faults,
         seed=random.SystemRandom().randrange(10**6) if seed is None else seed,
+        mandates=max(2, deals // 20) if mandates is None else mandates,
         gap=gap,
         patience=patience,
         kinds=tuple(each.kind for each in FAULTS if only in each.kind),

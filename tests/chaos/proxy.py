@@ -24,6 +24,9 @@ from devnet.ports import HOST
 BEFORE_BROADCAST, AFTER_BROADCAST, AFTER_RECEIPT = "before broadcast", "after broadcast", "after receipt"
 POINTS = (BEFORE_BROADCAST, AFTER_BROADCAST, AFTER_RECEIPT)
 
+CONSUMERS = "consumers"
+"""The program, as routes name it, of those who use data."""
+
 LONGEST_HOLD_S = 20.0
 LARGEST_BODY = 32 * 2**20
 
@@ -33,7 +36,13 @@ _SIGNATURES = {
     f"releaseBatch((address,address,bytes32[])[],{CERTIFICATE})": "release",
     f"refund({TERMS},{CERTIFICATE})": "refund",
     f"reclaim({TERMS})": "reclaim",
+    f"meter({TERMS},uint96,{CERTIFICATE})": "meter",
+    f"close({TERMS},uint96,{CERTIFICATE})": "close",
+    "useMany(bytes32[])": "use",
 }
+BILLING_VERBS = ("meter", "close", "use")
+"""A use is a consumer's own transaction; its receipt is the event that the data chain's followers are shown."""
+
 VERBS = tuple(dict.fromkeys(_SIGNATURES.values()))
 _VERB = {keccak(text=signature)[:4]: verb for signature, verb in _SIGNATURES.items()}
 
@@ -178,7 +187,7 @@ class Proxy:
         if sent:
             await self._hold(Moment(sent, AFTER_BROADCAST), call)
         for verb in self._included(call, answer):
-            self._tell(Moment(verb, AFTER_RECEIPT), call.route)
+            await self._hold(Moment(verb, AFTER_RECEIPT), call)
         return answer
 
     def _verb_of(self, call: Call) -> str | None:

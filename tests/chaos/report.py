@@ -7,16 +7,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from connectionchain import Explanation
+from connectionchain.billing import Bill
+from tests.chaos.bills import Account
 from tests.chaos.faults import FAULTS
-from tests.chaos.invariants import Violation
 from tests.chaos.storm import Aftermath
+from tests.chaos.violation import Violation
 
 
 def figures(
-    seed: int, after: Aftermath, found: Sequence[Violation], resumes: Mapping[str, Sequence[float]], ledger: str
+    seed: int,
+    after: Aftermath,
+    accounts: Sequence[Account],
+    found: Sequence[Violation],
+    resumes: Mapping[str, Sequence[float]],
+    ledger: str,
 ) -> dict[str, Any]:
     """Everything measured. `resume_s` counts from a fault's end to the next completed step of a deal it affected."""
-    outcomes = {each.deal.id: end if isinstance(end, str) else str(end.state) for each, end in _ends(after)}
+    outcomes = {id_: _state(end) for id_, end in after.ends.items()}
     return {
         "seed": seed,
         "ledger": ledger.partition(":")[0].partition("+")[0],
@@ -24,6 +32,13 @@ def figures(
         "deals_by_kind_and_outcome": _nested(
             (each.script.kind, _short(outcomes[each.deal.id])) for each in after.played
         ),
+        "mandates": len(after.metered),
+        "mandates_by_kind_and_outcome": _nested(
+            (each.script.kind, _short(_state(after.bills[each.mandate.id]))) for each in after.metered
+        ),
+        "uses": sum(len(each.uses) for each in accounts),
+        "uses_billed": sum(each.payable for each in accounts),
+        "settlements": sum(len(entry.events) - 1 for each in accounts for entry in each.entries),
         "faults": len(after.struck),
         "faults_by_kind": {
             each.kind: _of_kind(after, each.kind) | {"resume_s": _resume(resumes.get(each.kind, []))} for each in FAULTS
@@ -60,6 +75,12 @@ def show(report: dict[str, Any], console: Console) -> None:
         for outcome, number in outcomes.items():
             deals.add_row(kind, outcome, str(number))
     console.print(deals)
+    mandates = Table("mandate", "outcome", "number", title=f"{report['mandates']} mandates")
+    for kind, outcomes in report["mandates_by_kind_and_outcome"].items():
+        for outcome, number in outcomes.items():
+            mandates.add_row(kind, outcome, str(number))
+    console.print(mandates)
+    console.print(f"{report['uses']} uses, {report['uses_billed']} billed, in {report['settlements']} settlements")
     resume = report["resume_s"]
     console.print(f"time to resume: p50 {resume['p50']} s, p99 {resume['p99']} s ({resume['count']} affected deals)")
     console.print(f"wall time: {report['wall_s']} s; ledger: {report['ledger']}")
@@ -79,8 +100,8 @@ def _resume(ascending: Sequence[float]) -> dict[str, float | int | None]:
     return {"count": len(ascending), "p50": _quantile(ascending, 0.5), "p99": _quantile(ascending, 0.99)}
 
 
-def _ends(after: Aftermath) -> Any:
-    return [(each, after.ends[each.deal.id]) for each in after.played]
+def _state(end: Explanation | Bill | str) -> str:
+    return end if isinstance(end, str) else str(end.state)
 
 
 def _short(outcome: str) -> str:

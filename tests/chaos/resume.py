@@ -1,6 +1,6 @@
-"""How long a deal takes to go on after a fault, read from the engine's histories.
+"""How long a deal or mandate takes to go on after a fault, read from the engine's histories.
 
-A deal is affected by a fault if an activity on a queue of what was struck was under way when the fault ended; it has
+It is affected by a fault if an activity on a queue of what was struck was under way when the fault ended; it has
 gone on when that activity completes. That includes what the chain itself needs to make a transaction final.
 """
 
@@ -27,14 +27,14 @@ class Work:
 
 
 async def resume_times(world: World, after: Aftermath) -> dict[str, list[float]]:
-    """Seconds by kind of fault, for every pair of a fault and a deal it affected, ascending."""
+    """Seconds by kind of fault, for every pair of a fault and a deal or mandate it affected, ascending."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def of(deal: str) -> list[Work]:
         async with limit:
             return await _works(world, deal)
 
-    works = await asyncio.gather(*(of(each.deal.id) for each in after.played))
+    works = await asyncio.gather(*map(of, [*after.ends, *after.bills]))
     found: dict[str, list[float]] = {}
     for struck in after.struck:
         seconds = [each for deal in works for each in _after(deal, struck.ended, _queues(world, struck))]

@@ -118,11 +118,15 @@ class World:
 
 @asynccontextmanager
 async def world(
-    directory: Path, chains: int = 3, node_processes: int = 1, postgres: str | None = None
+    directory: Path,
+    chains: int = 3,
+    node_processes: int = 1,
+    postgres: str | None = None,
+    block_time: float = BLOCK_TIME,
 ) -> AsyncIterator[World]:
     """Everything at work. With a PostgreSQL URL several processes share the connection nodes' lanes."""
     async with AsyncExitStack() as stack:
-        devnet = _devnet(directory, chains)
+        devnet = _devnet(directory, chains, block_time)
         stack.push_async_callback(devnet.stop)
         await devnet.start()
         devnet.network = _shallow(devnet.network)
@@ -135,8 +139,7 @@ async def world(
         attestors = {name: builder.attestor(name) for name in ATTESTORS}
         made = World(directory, devnet, proxy, await Client.connect(devnet.network), nodes, attestors, ledger)
         stack.push_async_callback(_stop_all, made.workers)
-        for each in made.workers.values():
-            await each.start()
+        await asyncio.gather(*(each.start() for each in made.workers.values()))
         yield made
 
 
@@ -144,10 +147,10 @@ async def _stop_all(workers: Mapping[str, Worker]) -> None:
     await asyncio.gather(*(each.kill() for each in workers.values()))
 
 
-def _devnet(directory: Path, chains: int) -> Devnet:
+def _devnet(directory: Path, chains: int, block_time: float) -> Devnet:
     names = "abc"[:chains]
     currencies = [Currency(n.upper(), n, f"Currency {n.upper()}", holders=PEOPLE, supply=WEALTH) for n in names]
-    devnet = Devnet(directory, Ports.free(chains, ui=False), block_time=BLOCK_TIME, currencies=currencies, lasting=True)
+    devnet = Devnet(directory, Ports.free(chains, ui=False), block_time=block_time, currencies=currencies, lasting=True)
     devnet.temporal.outlive = False
     devnet.chains = {
         name: LastingAnvil(

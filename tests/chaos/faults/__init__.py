@@ -3,7 +3,7 @@
 from tests.chaos.faults.base import Fault
 from tests.chaos.faults.chains import DroppedMempool, FeeSpike, ReorgDropping, ReorgKeeping
 from tests.chaos.faults.machine import ClockSkew, DatabaseLoss, DiskFull
-from tests.chaos.faults.programs import FreezeWorker, KillAttestor, KillChain, KillEngine, KillWorker
+from tests.chaos.faults.programs import FreezeWorker, KillAttestor, KillChain, KillEngine, KillUnheard, KillWorker
 from tests.chaos.faults.rpc import (
     RpcDelays,
     RpcDrops,
@@ -16,6 +16,7 @@ from tests.chaos.faults.rpc import (
 
 FAULTS: tuple[type[Fault], ...] = (
     KillWorker,
+    KillUnheard,
     KillAttestor,
     KillEngine,
     KillChain,

@@ -1,8 +1,25 @@
 """Programs that die or stand still."""
 
 import asyncio
+import contextlib
 
+from sqlmodel import func, select
+
+from ledger.database import Database
+from ledger.usage import UseRow
 from tests.chaos.faults.base import Fault
+from tests.chaos.world import World
+
+LONGEST_UNHEARD_S = 5.0
+
+
+async def uses_booked(world: World) -> int:
+    """How many uses are on all bills."""
+    database = Database(world.ledger)
+    async with database.read() as session:
+        found = (await session.exec(select(func.count()).select_from(UseRow))).one()
+    await database.close()
+    return found
 
 
 class KillWorker(Fault):
@@ -11,6 +28,34 @@ class KillWorker(Fault):
     async def strike(self) -> None:
         self.targets = [self.passing.program]
         await self.crash(self.world.nodes[self.passing.program])
+
+
+class KillUnheard(Fault):
+    """The engine stands still meanwhile: what the worker did since, such as putting a use on the bill, nobody heard."""
+
+    kind = "kill -9 of a node worker that nobody heard"
+
+    async def strike(self) -> None:
+        node, engine = self.world.nodes[self.passing.program], self.world.devnet.temporal
+        self.targets = [self.passing.program]
+        async with self.world.lock(engine.name), self.world.lock(node.name):
+            assert engine.child
+            before = await uses_booked(self.world)
+            engine.child.process.suspend()
+            try:
+                self.struck()
+                await self._booked(before)
+                await node.kill()
+            finally:
+                engine.child.process.resume()
+            await self.restart(node)
+
+    async def _booked(self, before: int) -> None:
+        """Waits for a use to be put on a bill; some seconds if there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_UNHEARD_S):
+                while await uses_booked(self.world) == before:  # noqa: ASYNC110 - the database is polled
+                    await asyncio.sleep(0.1)
 
 
 class KillAttestor(Fault):

@@ -1,18 +1,7 @@
 """Who follows what: asked for twice it is one, given up and asked for again it goes on where it was."""
 
-import pytest
-
-from ledger.database import Database
 from ledger.subscriptions import Subscriptions, advance, move
 from tests.activities.test_watch import CHAIN, filter_, mandate
-
-
-@pytest.fixture
-async def database(tmp_path):
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/ledger.db")
-    await database.create()
-    yield database
-    await database.close()
 
 
 async def counted(database, row, *, block: int, next_block: int, total: int) -> None:

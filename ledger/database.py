@@ -14,6 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from connectionchain.errors import InvalidInput
 
 BUSY_MS = 30_000
+CREATING = 0x6363
+"""The advisory lock of whoever creates tables: PostgreSQL itself lets two try, and one of them fail."""
 
 
 class Database:
@@ -30,10 +32,12 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
 
     async def create(self) -> None:
-        """Creates missing tables; InvalidInput if the database cannot be used."""
+        """Creates missing tables, one process after the other; InvalidInput if the database cannot be used."""
         try:
-            async with self.engine.begin() as connection:
-                await connection.run_sync(SQLModel.metadata.create_all)
+            async with self._turn, self.engine.connect() as connection:
+                writing = await connection.execution_options(write=True)
+                async with writing.begin():
+                    await writing.run_sync(_create_all)
         except (DBAPIError, OSError) as error:
             raise InvalidInput(
                 f"the database cannot be used: {error.__cause__ or error}",
@@ -57,6 +61,12 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _create_all(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CREATING})")
+    SQLModel.metadata.create_all(connection)
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

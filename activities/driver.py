@@ -6,7 +6,7 @@ difference; and nothing ends while its outcome is unknown.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -25,14 +25,37 @@ MOST_RESENT = 8
 AT_WORK = 32
 """Operations of one account that ask the chain or sign at a time. The others wait their turn, however many they are:
 all at once, none would get an answer in time."""
+SIT_OUT_S = 60
+"""A trouble of nodes that ends sooner fails no operation."""
+
 Goal = Callable[[Entry], bool]
 """Whether an entry is where it was to be brought."""
+
+Step = Callable[[], Awaitable[int | None]]
+"""What is done for entries that are not there yet; the newest block's number if that only has to become final."""
 
 log = structlog.get_logger()
 
 
 def within(*statuses: Status) -> Goal:
     return lambda entry: entry.status in statuses
+
+
+class Trouble:
+    """What a node's trouble is, and for how long it may go on."""
+
+    def __init__(self) -> None:
+        self.what, self._since = "", 0.0
+
+    def goes_on(self, why: Unavailable) -> None:
+        """Raises `why` once it has lasted too long."""
+        self._since = self._since if self.what else time.monotonic()
+        self.what = str(why)
+        if time.monotonic() - self._since > SIT_OUT_S:
+            raise why
+
+    def is_over(self) -> None:
+        self.what = ""
 
 
 class Driver:
@@ -46,35 +69,47 @@ class Driver:
     async def drive(self, name: str, operation: Operation, entries: Sequence[Terms], goal: Goal) -> None:
         """Returns when every entry has reached `goal`, finally. Raises Rejected when it never will; then nothing of
         this operation is in flight."""
-        silence = 1.0
-        async with beating():
-            while True:
-                async with self._at_work:
-                    mark = self._chain.mark
-                    if await self._all_at(goal, entries):
-                        return
-                    included = await self._included(entries, goal)
-                    if included is None:
-                        await self._send(name, operation, entries, goal)
-                told = await self._chain.news(entries, mark, included, silence)
-                silence = 1 if told else self._longer(silence)
+
+        async def step() -> int | None:
+            included = await self._included(entries, goal)
+            if included is None:
+                await self._send(name, operation, entries, goal)
+            return included
+
+        await self._step_until(entries, goal, step)
 
     async def watch(self, entry: Terms, goal: Goal, until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""
-        async with beating():
-            while True:
-                async with self._at_work:
-                    mark = self._chain.mark
-                    if await self._all_at(goal, [entry]):
-                        return
-                if (await self._chain.block("final")).time >= until:
-                    raise Rejected("its payer has not locked it in time", field="authorization")
-                await self._chain.news([entry], mark)
+
+        async def step() -> None:
+            if (await self._chain.block("final")).time >= until:
+                raise Rejected("its payer has not locked it in time", field="authorization")
+
+        await self._step_until([entry], goal, step)
 
     async def send(self, name: str, operation: Operation) -> None:
         """Sends an operation that concerns no entry, or sends it again. Raises Rejected if the chain would refuse."""
         attempts = await self._outbox.attempts(name)
         await self._deliver(name, attempts or await self._claimed(name, await self._chain.plan(operation)))
+
+    async def _step_until(self, entries: Sequence[Terms], goal: Goal, step: Step) -> None:
+        """Takes a step whenever there is news, or none for long, until every entry has reached `goal`. A node's short
+        trouble is sat out, and told with the heartbeat; a lasting one is the engine's to show and to retry."""
+        silence, trouble = 1.0, Trouble()
+        async with beating(lambda: trouble.what):
+            while True:
+                mark, included = self._chain.mark, None
+                try:
+                    async with self._at_work:
+                        mark = self._chain.mark
+                        if await self._all_at(goal, entries):
+                            return
+                        included = await step()
+                    trouble.is_over()
+                except Unavailable as why:
+                    trouble.goes_on(why)
+                told = await self._chain.news(entries, mark, included, silence)
+                silence = 1.0 if told else self._longer(silence)
 
     def _longer(self, silence: float) -> float:
         """Without news an operation looks again later and later, but in time to replace its transaction."""

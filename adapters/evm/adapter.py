@@ -147,6 +147,8 @@ class EvmAdapter(EvmView):
                 return transaction, await self.node.eth("estimate_gas", transaction)
             except Rejected as why:
                 rejected.append(why)
+            except Web3RPCError as error:
+                raise Unavailable(f"the node does not price the transaction: {error}", field="rpc") from error
         raise rejected[0]
 
     async def is_too_cheap(self, plan: Plan) -> bool:

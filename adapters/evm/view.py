@@ -5,7 +5,7 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
-from web3.exceptions import BlockNotFound
+from web3.exceptions import BlockNotFound, Web3RPCError
 
 from adapters.base import Depth, Entry, Look
 from adapters.evm.logs import Query, Stride
@@ -61,11 +61,14 @@ class EvmView:
         return answer[2:10] == ERC1271_MAGIC and len(answer) == 2 + 64
 
     async def call(self, to: str, data: str, block: int | str, sender: str | None = None) -> str:
-        """`eth_call`; the result 0x-prefixed. Raises Rejected on a revert."""
+        """`eth_call`; the result 0x-prefixed. Raises Rejected on a revert, Unavailable if the node does not know it."""
         transaction: dict[str, Any] = {"to": to_checksum_address(to), "data": data}
         if sender:
             transaction["from"] = to_checksum_address(sender)
-        return str(await self.node.raw("eth_call", transaction, block if isinstance(block, str) else hex(block)))
+        try:
+            return str(await self.node.raw("eth_call", transaction, block if isinstance(block, str) else hex(block)))
+        except Web3RPCError as error:
+            raise Unavailable(f"the node cannot make the call at block {block}: {error}", field="rpc") from error
 
     async def events(self, filters: Sequence[EventFilter], first: int, last: int) -> Look:
         if tuple(filters) != self._query.filters:

@@ -16,7 +16,7 @@ from adapters.evm.adapter import EvmAdapter
 from adapters.evm.fees import GWEI, FeePolicy
 from connectionchain import Deal, Leg
 from connectionchain.authorization import sign_erc3009
-from connectionchain.errors import Rejected
+from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Status, Terms
 from devnet.stack import Devnet
 from ledger.database import Database
@@ -247,3 +247,28 @@ async def test_drive__two_workers_share_a_lane(bench) -> None:
     histories = [await bench.chain.history(lock.terms, 0) for lock in locks]
     assert [len(each) for each in histories] == [1] * 6
     assert len({each[0].transaction for each in histories}) == 6
+
+
+async def test_drive__a_short_trouble_of_the_node_fails_nothing_and_a_lasting_one_is_told(
+    bench, lock, monkeypatch
+) -> None:
+    plan, times = bench.chain.plan, 2
+
+    async def troubled(operation):
+        nonlocal times
+        times -= 1
+        if times >= 0:
+            raise Unavailable("the line is cut", field="rpc")
+        return await plan(operation)
+
+    monkeypatch.setattr(bench.chain, "plan", troubled)
+    driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))
+    await bench.mining(driving)
+    await driving
+    assert times < 0
+
+    times = 1_000
+    monkeypatch.setattr("activities.driver.SIT_OUT_S", 3)
+    other = a_lock(bench)
+    with pytest.raises(Unavailable, match="the line is cut"):
+        await bench.driver.drive("other", other, [other.terms], LOCKED)

@@ -136,9 +136,10 @@ async def test_lock__by_two_nodes_at_once_is_one_lock(scene, own, tmp_path) -> N
     assert await scene.has("A", hanako) == [1_000_00 - 100]
 
 
-async def test_raw_transaction__is_stored_before_it_is_sent_and_sent_again_unchanged(scene, own) -> None:
+async def test_raw_transaction__is_stored_before_it_is_sent_and_sent_again_unchanged(scene, own, monkeypatch) -> None:
     _hanako, _shop, deal, order = await drafted(scene)
     own.adapter.failures = 1
+    monkeypatch.setattr("activities.driver.SIT_OUT_S", 0)
     with pytest.raises(ApplicationError, match="the line is cut") as failure:
         await own.node.lock(order)
     assert not failure.value.non_retryable

@@ -77,21 +77,19 @@ async def test_lost__in_mid_life_goes_on_and_bills_each_use_once(scene) -> None:
     assert (mandate, BillState.CLOSED) in await scene.stack.client.mandates.list()
 
 
-@pytest.mark.parametrize("asked", ["knows", "says nothing"])
-async def test_lost__with_its_end_near_closes_on_time(scene, monkeypatch, asked) -> None:
-    """What the workflow was told is known from its history; without it the mandate still ends at its own end."""
+async def test_lost__whose_history_cannot_be_read_finds_out_what_was_paid(scene, monkeypatch) -> None:
     market = await Market.open(scene, map=600)
-    mandate = await market.mandate(end=in_seconds(14), threshold=100)
+    mandate = await market.mandate(threshold=100)
     handle = await market.start(mandate)
     await until(handle, lambda now: now.state is BillState.ACTIVE)
     await market.use("map")
     await until(handle, lambda now: now.progress.settled == 600)
     await handle.terminate(MISTAKE)
-    await market.use("map")
-    if asked == "says nothing":
-        monkeypatch.setattr(Lost, "_ask", _nothing)
+    monkeypatch.setattr(Lost, "_ask", _nothing)
     await taken_up(scene, mandate)
-    result = await newest(scene, mandate).result()
+    await market.use("map")
+    await until(newest(scene, mandate), lambda now: now.progress.settled == 1200)
+    result = await ended(market, mandate, newest(scene, mandate))
     assert (result.state, result.progress.settled, result.progress.entries) == (BillState.CLOSED, 1200, (10_000,))
     assert await market.has() == [98_800, 1200]
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
+from eth_utils.conversions import to_int
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
 from adapters.base import Anchor, Broadcast, Depth, Entry, Incident, Location, Operation, Plan, Prepared, Surveyed
@@ -21,6 +22,7 @@ from connectionchain.anchors import ANCHORED, digest
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms
 from connectionchain.evidence import Block, Kind, Step
+from connectionchain.model import chain_time
 from connectionchain.network import Chain
 
 GAS_RESERVE = 1.25
@@ -222,5 +224,10 @@ class EvmAdapter(EvmView):
             log.warning("fee account runs low", chain=self.chain, account=self.account, wei=funds, next_costs=cost)
 
     async def _step(self, event: Any, leg: int) -> Step:
-        data = await self.node.eth("get_block", event["blockNumber"])
-        return step_of(event, self.chain, block_of(data), leg)
+        """Most nodes tell the block's time along with the event."""
+        number, hash_ = event["blockNumber"], event["blockHash"].to_0x_hex()
+        if told := event.get("blockTimestamp"):
+            block = Block(number=number, hash=hash_, time=chain_time(to_int(hexstr=told)))
+        else:
+            block = block_of(await self.node.eth("get_block", hash_))
+        return step_of(event, self.chain, block, leg)

@@ -21,6 +21,9 @@ from ledger import usage
 from ledger.database import Database
 from ledger.subscriptions import Subscription, Subscriptions, advance, move
 
+MOST_FOLLOWED = 10_000
+"""Subscriptions in one look, because a statement takes only so many values; the others are behind for the next one."""
+
 MOST_EVENTS_TOLD = 100
 """In one signal."""
 
@@ -73,12 +76,13 @@ class Watcher:
         waiting = await self._subscriptions.waiting(self._chain.chain, final.number) if final else {}
         if not final or not waiting:
             return False
-        self._wanted = {id_: known for id_, known in self._wanted.items() if id_ in waiting}
+        if len(self._wanted) > len(waiting) + MOST_FOLLOWED:  # most of them have ended
+            self._wanted = {id_: known for id_, known in self._wanted.items() if id_ in waiting}
         front = max(waiting.values())
         behind = {id_: block for id_, block in waiting.items() if block < front}
         for group in filter(None, (waiting.keys() - behind.keys(), behind.keys())):
-            first = min(waiting[id_] for id_ in group)
-            await self._follow(sorted(group), first, final)
+            ids = sorted(group)[:MOST_FOLLOWED]
+            await self._follow(ids, min(waiting[id_] for id_ in ids), final)
         return True
 
     async def _follow(self, ids: Sequence[int], first: int, final: Block) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import watch
 from activities.watch import MOST_EVENTS_TOLD, Watcher
 from adapters.base import Look
 from connectionchain.billing import UsesWanted
@@ -225,6 +226,18 @@ async def test_one_look__serves_any_number_of_subscribers(bench) -> None:
     assert {id_: told[0].count for id_, told in bench.workflows.told.items()} == {f"contract {n}": 1 for n in (1, 2, 3)}
 
 
+async def test_too_many_for_one_look__take_turns(bench, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "MOST_FOLLOWED", 10)
+    for n in range(25):
+        await bench.subscriptions.subscribe(f"contract {n}", filter_())
+    for head in (1, 2):
+        bench.chain.head = head
+        bench.chain.logs.append(used(head))
+        await bench.until_quiet()
+    assert max(size for size, _, _ in bench.chain.looks) == 10
+    assert [bench.workflows.told[f"contract {n}"][-1].count for n in range(25)] == [2] * 25
+
+
 async def test_gap__of_ten_thousand_blocks_is_made_up_for_in_chunks(bench) -> None:
     billed = mandate()
     await bench.subscriptions.subscribe(billed.id, billed.usage, billed)
@@ -271,14 +284,15 @@ async def test_ended_workflow__is_told_no_more_and_its_bill_is_kept(bench) -> No
     assert await bench.bill(billed) == [(1, 1), (2, 2)]
 
 
-async def test_ended_workflow__takes_no_memory(bench) -> None:
-    for name in ("ends", "stays"):
-        await bench.subscriptions.subscribe(name, filter_())
-    bench.workflows.gone = {"ends"}
-    bench.chain.logs = [used(1)]
-    for bench.chain.head in (1, 2):
+async def test_ended_workflows__take_no_memory(bench, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "MOST_FOLLOWED", 3)
+    await bench.subscriptions.subscribe("stays", filter_())
+    for head in range(1, 10):
+        await bench.subscriptions.subscribe(f"ends {head}", filter_())
+        bench.workflows.gone = {f"ends {head}"}
+        bench.chain.logs, bench.chain.head = [used(head)], head
         await bench.until_quiet()
-    assert len(bench.watcher._wanted) == 1
+    assert len(bench.watcher._wanted) <= 1 + 1 + 3
 
 
 async def test_silent_node__is_asked_again(bench) -> None:

@@ -133,6 +133,16 @@ def meter_call(terms: Terms, cumulative: int, signatures: Sequence[str], close: 
     return call(f"{verb}({TERMS},uint96,{CERTIFICATE})", terms.row, cumulative, certificate(signatures))
 
 
+def metering_in(call_data: bytes, terms: Terms, cumulative: int, close: bool) -> list[str]:
+    """The compact signatures with which this call data, its own or passed on, meters the entry; none if it does not."""
+    empty = bytes.fromhex(meter_call(terms, cumulative, [], close)[2:])
+    _, found, rest = call_data.partition(empty[:-32])
+    count = int.from_bytes(rest[:32]) if found else 0
+    if len(rest) < 32 + 64 * count:
+        return []
+    return ["0x" + rest[at : at + 64].hex() for at in range(32, 32 + 64 * count, 64)]
+
+
 def certificate(signatures: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Compact signatures, already ordered by signer, as the contract takes them."""
     halves = [bytes.fromhex(signature[2:]) for signature in signatures]

@@ -1,4 +1,4 @@
-"""The evidence of one deal in one file, which stands on its own: everything a verifier needs except whom to trust.
+"""The evidence of a deal or mandate in one file, which stands on its own: all a verifier needs except whom to trust.
 
 The file is canonical JSON (RFC 8785) and a newline. `seal` finds accidents only: it proves nothing.
 """
@@ -12,15 +12,16 @@ from pydantic import Field, ValidationError, field_validator
 
 from connectionchain.blocks import transaction_proof
 from connectionchain.certificate import Certificate
-from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
 from connectionchain.evidence import EvidenceRecord, Kind
 from connectionchain.ids import ChainId
+from connectionchain.mandate import Agreement
 from connectionchain.model import Model, json_of
 from connectionchain.receipts import TransactionProof
 from connectionchain.tlog.errors import BadProof
 
-LARGEST_FILE = 4 * 1024 * 1024
+MOST_RECORDS = 4096
+LARGEST_FILE = 32 * 1024 * 1024
 
 
 class LoggedRecord(Model):
@@ -39,18 +40,19 @@ class Anchor(Model):
 
 
 class Export(Model):
-    """Records in the log's order, and each transaction they name once. `certificate` is None if nobody decided."""
+    """Records in the log's order, and each transaction they name once. `certificate` is None if nobody decided, and for
+    a mandate: there each payment's is in its transaction."""
 
     format: Literal["connectionchain-evidence@v1"] = "connectionchain-evidence@v1"
-    deal: Deal
+    deal: Agreement
     certificate: Certificate | None = None
-    records: tuple[LoggedRecord, ...] = Field(max_length=256)
-    transactions: tuple[TransactionProof, ...] = Field(max_length=256)
+    records: tuple[LoggedRecord, ...] = Field(max_length=MOST_RECORDS)
+    transactions: tuple[TransactionProof, ...] = Field(max_length=MOST_RECORDS)
     anchors: tuple[Anchor, ...] = Field(default=(), max_length=64)
 
     @field_validator("deal")
     @classmethod
-    def _since_1970(cls, deal: Deal) -> Deal:
+    def _since_1970(cls, deal: Agreement) -> Agreement:
         if deal.expiry.year < 1970:
             raise ValueError("expires before chains count time")
         return deal

@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from connectionchain.deal import SETTLEMENT_MARGIN
+from connectionchain.deal import SETTLEMENT_MARGIN, Deal
 from connectionchain.escrow import Terms
 from connectionchain.events import EventFilter
 from connectionchain.ids import AccountId, ChainId, Hex32, TokenId
@@ -88,6 +88,13 @@ class Mandate(Model):
             deal=self.id,
         )
 
+    def number(self, terms: Terms) -> int | None:
+        """Which of its entries has these terms; None if none has."""
+        number = terms.expiry - int(self.expiry.timestamp())
+        if not 0 <= number < MOST_ENTRIES or terms != self.entry(number, terms.amount):
+            return None
+        return number if number or terms.amount == self.cap else None
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for role in ("consumer", "provider"):
@@ -101,6 +108,15 @@ class Mandate(Model):
         if self.expiry - self.end < self.window + SETTLEMENT_MARGIN:
             raise ValueError("expiry: must leave the dispute window and a minute more after end, to settle in")
         return self
+
+
+def kind_of(given: Any) -> Literal["deal", "mandate"]:
+    """Which of the two it is, itself or as JSON has it."""
+    return "mandate" if isinstance(given, Mandate) or (isinstance(given, dict) and "usage" in given) else "deal"
+
+
+Agreement = Annotated[Annotated[Deal, Tag("deal")] | Annotated[Mandate, Tag("mandate")], Discriminator(kind_of)]
+"""What escrow entries are locked for: a deal, or a mandate, which is a deal that is capped and metered."""
 
 
 def shares(total: int, entries: Sequence[int]) -> list[int]:

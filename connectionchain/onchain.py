@@ -10,12 +10,12 @@ from typing import Any
 
 from eth_abi.abi import decode
 
-from connectionchain.deal import Deal
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Status, Terms, decode_lock, lock_of_call
 from connectionchain.escrow_events import TOPICS, status_after
 from connectionchain.evidence import Block, Kind
 from connectionchain.ids import ChainId, Hex32
+from connectionchain.mandate import Agreement, Mandate
 from connectionchain.model import Model
 from connectionchain.money import AmountOrZero
 from connectionchain.network import Chain, Network
@@ -38,8 +38,8 @@ class Event(Model):
 
 
 class Entry(Model):
-    """One escrow entry as its chain tells it. `leg` is known if the deal is, and None for a stranger's entry:
-    anybody may lock his own money in the name of a deal."""
+    """One escrow entry as its chain tells it. `leg`, or the number of the lock of a mandate, is known if the deal is,
+    and None for a stranger's entry: anybody may lock his own money in the name of a deal."""
 
     id: Hex32
     chain: ChainId
@@ -69,9 +69,9 @@ async def status(rpc: Rpc, terms: Terms) -> Status:
     return decode_lock(await rpc.read(rpc.chain.escrow_address, lock_of_call(terms)))
 
 
-async def record(network: Network, deal: Deal | str) -> Record:
-    """What every chain of the network knows of a deal. With the deal itself rather than its id, only that deal's
-    own legs are listed, by number. Raises Unavailable if no chain answers."""
+async def record(network: Network, deal: Agreement | str) -> Record:
+    """What every chain of the network knows of a deal or mandate. With itself rather than its id, only its own legs or
+    locks are listed, by number. Raises Unavailable if no chain answers."""
     chains = tuple(network.chains.values())
     found = await asyncio.gather(*(_of_chain(chain, deal) for chain in chains), return_exceptions=True)
     entries: list[Entry] = []
@@ -88,13 +88,20 @@ async def record(network: Network, deal: Deal | str) -> Record:
     return Record(deal=_id(deal), entries=tuple(entries), silent=tuple(silent))
 
 
-async def _of_chain(chain: Chain, deal: Deal | str) -> list[Entry]:
+async def _of_chain(chain: Chain, deal: Agreement | str) -> list[Entry]:
     async with Rpc(chain) as rpc:
         found = await entries(rpc, _id(deal))
     if isinstance(deal, str):
         return found
-    legs = {Terms.of(deal, leg).id(chain.escrow): n for n, leg in enumerate(deal.legs) if leg.chain == chain.id}
-    return [entry.model_copy(update={"leg": legs[entry.id]}) for entry in found if entry.id in legs]
+    numbered = [(entry, _number(deal, entry)) for entry in found]
+    return [entry.model_copy(update={"leg": number}) for entry, number in numbered if number is not None]
+
+
+def _number(deal: Agreement, entry: Entry) -> int | None:
+    if isinstance(deal, Mandate):
+        return deal.number(entry.terms) if entry.chain == deal.chain else None
+    legs = [n for n, leg in enumerate(deal.legs) if leg.chain == entry.chain and Terms.of(deal, leg) == entry.terms]
+    return legs[0] if legs else None
 
 
 async def entries(rpc: Rpc, deal: str) -> list[Entry]:
@@ -171,5 +178,5 @@ def _terms(lock: Any) -> Terms:
     return Terms(payer="0x" + payer[-40:], payee=payee, token=token, amount=amount, expiry=expiry, deal=deal)
 
 
-def _id(deal: Deal | str) -> str:
+def _id(deal: Agreement | str) -> str:
     return deal if isinstance(deal, str) else deal.id

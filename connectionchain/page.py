@@ -1,4 +1,6 @@
-"""A deal's transaction record for people (the paper's Figure 4): one HTML file to read, keep and print. No scripts."""
+"""A deal's or mandate's transaction record for people (the paper's Figure 4): one HTML file to read, keep and print.
+No scripts.
+"""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,9 +8,10 @@ from importlib.resources import files
 
 from connectionchain.audit.report import Report
 from connectionchain.client.amounts import shown
-from connectionchain.deal import Leg
+from connectionchain.deal import Deal, Leg
 from connectionchain.evidence import EvidenceRecord, Kind
 from connectionchain.export import Export
+from connectionchain.mandate import Mandate
 from connectionchain.model import rfc3339
 from connectionchain.network import Network
 from connectionchain.tlog.checkpoint import Checkpoint
@@ -18,6 +21,8 @@ DID = {
     Kind.LOCKED: "locked in escrow",
     Kind.RELEASED: "released to the payee",
     Kind.REFUNDED: "refunded to the payer",
+    Kind.METERED: "paid for use so far, in all",
+    Kind.CLOSED: "paid for use in the end, in all; the rest went back",
     Kind.RECLAIMED: "reclaimed for the payer",
     Kind.CANCELLED: "cancelled before it was locked",
     Kind.DISPLACED: "displaced: the chain replaced the block",
@@ -53,10 +58,22 @@ def _verdict(report: Report) -> str:
 
 def _agreed(export: Export, network: Network) -> str:
     deal = export.deal
-    legs = [(f"Leg {n}", _leg(leg, network)) for n, leg in enumerate(deal.legs)]
-    facts = [("Decide by", rfc3339(deal.decide_by)), ("Expiry", rfc3339(deal.expiry))]
+    facts = _mandate(deal, network) if isinstance(deal, Mandate) else _deal(deal, network)
+    facts += [("Expiry", rfc3339(deal.expiry))]
     facts += [("Reference", escape(deal.reference))] if deal.reference else []
-    return _table([*legs, *facts])
+    return _table(facts)
+
+
+def _deal(deal: Deal, network: Network) -> list[tuple[str, str]]:
+    legs = [(f"Leg {n}", _leg(leg, network)) for n, leg in enumerate(deal.legs)]
+    return [*legs, ("Decide by", rfc3339(deal.decide_by))]
+
+
+def _mandate(mandate: Mandate, network: Network) -> list[tuple[str, str]]:
+    cap = Leg(token=mandate.token, payer=mandate.consumer, payee=mandate.provider, amount=mandate.cap)
+    usage, name = mandate.usage, mandate.usage.event.partition("(")[0]
+    counted = f"{escape(name)} on {escape(network.chain_name(usage.chain))}<br>{_code(usage.contract)}"
+    return [("At most", _leg(cap, network)), ("For each", counted), ("End", rfc3339(mandate.end))]
 
 
 def _leg(leg: Leg, network: Network) -> str:
@@ -66,7 +83,8 @@ def _leg(leg: Leg, network: Network) -> str:
 
 def _step(record: EvidenceRecord, export: Export, network: Network) -> str:
     step = record.step
-    place = f"leg {step.leg} on {network.chain_name(step.chain)}, block {step.block.number}"
+    part = "lock" if isinstance(export.deal, Mandate) else "leg"
+    place = f"{part} {step.leg} on {network.chain_name(step.chain)}, block {step.block.number}"
     return _tag(
         "li",
         f'<time datetime="{rfc3339(step.block.time)}">{rfc3339(step.block.time)}</time>',
@@ -78,11 +96,11 @@ def _step(record: EvidenceRecord, export: Export, network: Network) -> str:
 
 
 def _vouchers(export: Export, network: Network) -> str:
-    names = {address: name for name, address in network.attestors.members.items()}
     rows = []
     if decided := export.certificate:
-        signed = ", ".join(escape(names.get(each, each)) for each in decided.attestors)
-        rows.append(("Decision", f"{decided.outcome}, signed by attestors {signed}"))
+        rows.append(("Decision", f"{decided.outcome}, signed by attestors {_names(decided.attestors, network)}"))
+    elif payers := {attestor for each in export.records for attestor in each.record.attestors}:
+        rows.append(("Payments", f"signed by attestors {_names(sorted(payers), network)}"))
     if export.records:
         rows += _log(export)
     for anchor in export.anchors:
@@ -90,6 +108,11 @@ def _vouchers(export: Export, network: Network) -> str:
         where = escape(f"{chain}, block {proven.block.number}, {rfc3339(proven.block.time)}")
         rows.append(("Anchor", f"{where} {_code(proven.transaction)}"))
     return _table(rows)
+
+
+def _names(attestors: Iterable[str], network: Network) -> str:
+    names = {address: name for name, address in network.attestors.members.items()}
+    return ", ".join(escape(names.get(each, each)) for each in attestors)
 
 
 def _log(export: Export) -> list[tuple[str, str]]:

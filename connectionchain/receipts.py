@@ -131,12 +131,14 @@ class TransactionProof(Model):
 
 @dataclass(frozen=True)
 class EscrowEvent:
-    """An escrow event at `position` among its receipt's logs; `terms` come with a lock only."""
+    """An escrow event at `position` among its receipt's logs; `terms` come with a lock only, and `paid`, what the payee
+    has had in all, with a payment by mandate."""
 
     position: int
     kind: Kind
     id: str
     terms: Terms | None = None
+    paid: int | None = None
 
 
 def escrow_events(receipt: Receipt, escrow: str) -> list[EscrowEvent]:
@@ -155,9 +157,10 @@ def _event(position: int, log: Log) -> EscrowEvent:
             _, id_, deal, payer = log.topics
             return EscrowEvent(position, kind, "0x" + id_.hex(), _terms(deal, payer, log.data))
         _, id_ = log.topics
+        paid = abi_decode(["uint256", "uint256"], log.data)[0] if kind in (Kind.METERED, Kind.CLOSED) else None
     except (ValueError, DecodingError) as error:
         raise BadProof(f"is not as the escrow writes it: {error}", field=f"event {kind}") from None
-    return EscrowEvent(position, kind, "0x" + id_.hex())
+    return EscrowEvent(position, kind, "0x" + id_.hex(), paid=paid)
 
 
 def _terms(deal: bytes, payer: bytes, data: bytes) -> Terms:

@@ -1,4 +1,4 @@
-"""Verifies a deal's evidence file offline, believing only the keys and contracts in `Trust`.
+"""Verifies the evidence file of a deal or mandate offline, believing only the keys and contracts in `Trust`.
 
 With nodes of one's own it is also checked that the blocks are on their chains, for good. See docs/evidence.md.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from connectionchain.audit.chains import check_transactions
 from connectionchain.audit.decision import check_certificate
 from connectionchain.audit.logged import check_anchors, check_log
+from connectionchain.audit.payments import check_over, check_payments
 from connectionchain.audit.posted import Extending, check_posted
 from connectionchain.audit.report import Check, Finding, Report
 from connectionchain.audit.steps import check_complete, check_deal, check_order
@@ -16,6 +17,7 @@ from connectionchain.errors import Rejected, Unavailable
 from connectionchain.evidence import Block
 from connectionchain.export import Export
 from connectionchain.ids import ChainId
+from connectionchain.mandate import Mandate
 from connectionchain.rpc import Rpc
 from connectionchain.tlog.errors import BadProof
 
@@ -28,6 +30,7 @@ CHECKS = {
     Check.COMPLETE: check_complete,
     Check.ANCHOR: check_anchors,
 }
+FOR_MANDATES = CHECKS | {Check.CERTIFICATE: check_payments, Check.COMPLETE: check_over}
 
 
 def verify(file: bytes, trust: Trust) -> Report:
@@ -36,8 +39,9 @@ def verify(file: bytes, trust: Trust) -> Report:
         export = Export.read(file)
     except BadProof as error:
         return Report(checked=(Check.FILE,), findings=(Finding(check=Check.FILE, where="file", what=str(error)),))
-    findings = tuple(finding for check in CHECKS.values() for finding in check(export, trust))
-    return Report(deal=export.deal.id, checked=(Check.FILE, *CHECKS, Check.EVENT), findings=findings)
+    checks = FOR_MANDATES if isinstance(export.deal, Mandate) else CHECKS
+    findings = tuple(finding for check in checks.values() for finding in check(export, trust))
+    return Report(deal=export.deal.id, checked=(Check.FILE, *checks, Check.EVENT), findings=findings)
 
 
 async def verify_with_nodes(

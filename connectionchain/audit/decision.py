@@ -15,6 +15,7 @@ from connectionchain.typed_data import TypedData, expanded
 def check_certificate(export: Export, trust: Trust) -> Iterator[Finding]:
     """At least `threshold` distinct attestors signed every settlement of this deal, and nobody else is named."""
     certificate, deal = export.certificate, export.deal
+    assert isinstance(deal, Deal)
     if certificate is None:
         yield from _needless(export)
         return

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from connectionchain.audit.entries import agreed
 from connectionchain.audit.report import Check, Finding, attempt
 from connectionchain.audit.trust import Trust
 from connectionchain.certificate import Outcome
-from connectionchain.escrow import Terms
+from connectionchain.deal import Deal
 from connectionchain.evidence import EvidenceRecord, Kind
 from connectionchain.export import Export
 from connectionchain.tlog.errors import BadProof
@@ -13,6 +14,7 @@ from connectionchain.tlog.errors import BadProof
 Lives = list[tuple[Kind, ...]]
 
 _BY_DECISION = (Kind.RELEASED, Kind.REFUNDED)
+_PAYING = (Kind.METERED, Kind.CLOSED)
 _UNDECIDED: Lives = [(), (Kind.CANCELLED,), (Kind.LOCKED, Kind.RECLAIMED)]
 _LIVES: dict[Outcome | None, Lives] = {
     Outcome.COMMIT: [(Kind.LOCKED, Kind.RELEASED)],
@@ -23,7 +25,7 @@ _LIVES: dict[Outcome | None, Lives] = {
 
 
 def check_deal(export: Export, trust: Trust) -> Iterator[Finding]:
-    """Each record is about a leg of this deal, with its token, amount and escrow id."""
+    """Each record is about a leg of this deal, or a lock of this mandate, with its token, amount and escrow id."""
     for n, each in enumerate(export.records):
         yield from attempt(Check.DEAL, f"records.{n}", _of_deal, each.record, export, trust)
 
@@ -47,6 +49,7 @@ def check_order(export: Export, trust: Trust) -> Iterator[Finding]:
 
 def check_complete(export: Export, trust: Trust) -> Iterator[Finding]:
     """Each leg went through what the decision demands: all are released, or none."""
+    assert isinstance(export.deal, Deal)
     outcome = export.certificate.outcome if export.certificate else None
     basis = f"by the decision to {outcome}" if outcome else "without a decision"
     for leg in range(len(export.deal.legs)):
@@ -60,18 +63,15 @@ def check_complete(export: Export, trust: Trust) -> Iterator[Finding]:
 
 
 def _of_deal(record: EvidenceRecord, export: Export, trust: Trust) -> None:
-    deal, step = export.deal, record.step
-    _same("deal", record.deal, deal.id)
-    if step.leg >= len(deal.legs):
-        raise BadProof(f"is {step.leg}, the deal has {len(deal.legs)}", field="leg")
-    leg = deal.legs[step.leg]
-    _same("chain", step.chain, leg.chain)
-    _same("token", record.token, leg.token)
-    _same("amount", record.amount, leg.amount)
-    escrow = trust.escrow(leg.chain)
-    _same("escrow_id", record.escrow_id, Terms.of(deal, leg).id(escrow))
+    step = record.step
+    _same("deal", record.deal, export.deal.id)
+    entry = agreed(export, step.leg)
+    _same("chain", step.chain, entry.token.chain)
+    _same("token", record.token, entry.token)
+    _same("amount", record.amount, entry.terms.amount if step.paid is None else step.paid)
+    _same("escrow_id", record.escrow_id, entry.id(trust))
     certified = export.certificate.attestors if export.certificate and step.kind in _BY_DECISION else ()
-    if not set(record.attestors) <= set(certified):
+    if step.kind not in _PAYING and not set(record.attestors) <= set(certified):
         raise BadProof(f"names {', '.join(record.attestors)}, who did not sign the certificate", field="attestors")
 
 

@@ -1,4 +1,4 @@
-"""`evidence export|verify|page`: a deal's evidence in one file that anybody can check, and one for people to read."""
+"""`evidence export|verify|page`: all evidence of a deal or mandate in a file that anybody can check, or can read."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,9 +12,9 @@ from connectionchain.certificate import Certificate
 from connectionchain.cli import options, output
 from connectionchain.client import Client
 from connectionchain.client.evidence import export as gather
-from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
 from connectionchain.export import LARGEST_FILE, Export
+from connectionchain.mandate import Agreement, Mandate
 from connectionchain.model import json_of
 from connectionchain.network import Network
 from connectionchain.page import page as html
@@ -26,27 +26,29 @@ from connectionchain.verify import verify_with_nodes
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 CertificateFile = Annotated[
     Path | None,
-    typer.Option(help="File with the certificate (`deals show --json`). With a DEAL file, the engine is not asked."),
+    typer.Option(
+        help="File with a deal's certificate (`deals show --json`). With a DEAL file, the engine is not asked."
+    ),
 ]
 EvidenceFile = Annotated[Path, typer.Argument(metavar="FILE", help="What `evidence export` wrote.")]
 
 
 def export(
-    deal: options.DealRef,
+    deal: options.AgreementRef,
     out: Output,
     certificate: CertificateFile = None,
     network: options.NetworkFile = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write all evidence of a deal into one file that stands on its own: records, proofs, blocks, certificate."""
-    found, given = options.network(network), options.deal(deal)
+    """Write all evidence of a deal or mandate into one file that stands on its own: records, proofs, certificate."""
+    found, given = options.network(network), options.agreement(deal)
     content = options.run(assemble(found, given, _given(certificate))).write()
     out.write_bytes(content)
     _say(as_json, f"{out}: {len(content)} bytes", file=str(out), bytes=len(content))
 
 
-async def assemble(network: Network, deal: Deal | str, certificate: Certificate | None) -> Export:
-    if isinstance(deal, Deal) and certificate:
+async def assemble(network: Network, deal: Agreement | str, certificate: Certificate | None) -> Export:
+    if isinstance(deal, Mandate) or (certificate and not isinstance(deal, str)):
         return await gather(network, deal, certificate)
     return await (await Client.connect(network)).evidence(deal, certificate)
 
@@ -70,15 +72,15 @@ def verify(
 
 
 def page(
-    deal: options.DealRef,
+    deal: options.AgreementRef,
     out: Output,
     certificate: CertificateFile = None,
     network: options.NetworkFile = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write a deal's transaction record as one HTML page to read, keep and print. It is checked as by `verify`."""
+    """Write the transaction record as one HTML page to read, keep and print. It is checked as by `verify`."""
     found = options.network(network)
-    evidence = options.run(assemble(found, options.deal(deal), _given(certificate)))
+    evidence = options.run(assemble(found, options.agreement(deal), _given(certificate)))
     report = verify_offline(evidence.write(), Trust.of(found))
     out.write_text(html(evidence, report, found))
     _say(

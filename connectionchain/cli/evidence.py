@@ -18,10 +18,10 @@ app = typer.Typer(no_args_is_help=True, help="What the chains and the log prove 
 
 
 @app.command()
-def show(deal: options.DealRef, network: options.NetworkFile = None, as_json: options.Json = False) -> None:
+def show(deal: options.AgreementRef, network: options.NetworkFile = None, as_json: options.Json = False) -> None:
     """Show the transaction record of a deal: id and chain time of every step on every chain. Needs only the chains."""
     found = options.network(network)
-    record = options.run(onchain.record(found, options.deal(deal)))
+    record = options.run(onchain.record(found, options.agreement(deal)))
     if not record.entries and not record.silent:
         raise _unknown(record)
     output.document(record) if as_json else _show(found, record)
@@ -59,7 +59,7 @@ def _receiver(entry: Entry, kind: Kind) -> str:
 
 
 def reclaim(
-    deal: options.DealRef,
+    deal: options.AgreementRef,
     key_file: options.KeyFile = None,
     network: options.NetworkFile = None,
     as_json: options.Json = False,
@@ -68,7 +68,7 @@ def reclaim(
     found, key = options.network(network), options.key(key_file)
 
     async def work() -> None:
-        record = await onchain.record(found, options.deal(deal))
+        record = await onchain.record(found, options.agreement(deal))
         if not record.entries and not record.silent:
             raise _unknown(record)
         sent = [await transactions.reclaim(found, entry, key) for entry in record.entries if entry.open]

@@ -19,9 +19,11 @@ from connectionchain.cli import output
 from connectionchain.client.config import NETWORK_VARIABLE, find_network
 from connectionchain.deal import Deal
 from connectionchain.errors import InvalidInput
+from connectionchain.mandate import Agreement, Mandate, kind_of
 from connectionchain.network import Network
 
 KEY_VARIABLE = "CONNECTIONCHAIN_KEY"
+ID = r"0x[0-9a-fA-F]{64}"
 MEANT = {
     "deal": "its id (0x and 64 hex digits), or a file that holds it",
     "quote": "what `quote --json` wrote",
@@ -49,6 +51,12 @@ KeyFile = Annotated[
 DealRef = Annotated[
     str, typer.Argument(metavar="DEAL", help="A deal's id, or a file that holds it (as `deals show --json` writes).")
 ]
+AgreementRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="DEAL|MANDATE", help="Its id, or a file that holds it (as `deals show --json`, `bills show --json`)."
+    ),
+]
 
 
 def network(path: Path | None) -> Network:
@@ -61,19 +69,36 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def deal(given: str) -> Deal | str:
     """An id as it is; a file's deal, which is at its top level or under "deal"."""
-    if re.fullmatch(r"0x[0-9a-fA-F]{64}", given):
+    if re.fullmatch(ID, given):
         return given.lower()
     return model_in(Path(given), "deal", Deal)
 
 
+def agreement(given: str) -> Agreement | str:
+    """The same for a deal or a mandate."""
+    if re.fullmatch(ID, given):
+        return given.lower()
+    content = _content(Path(given), "deal")
+    found = _under(content, "deal") or _under(content, "mandate") or content
+    return _valid(found, "mandate", Mandate) if kind_of(found) == "mandate" else _valid(found, "deal", Deal)
+
+
 def model_in(path: Path, name: str, model: type[M]) -> M:
     """The `model` in a JSON file: under `name`, however deep, or the whole of it."""
+    content = _content(path, name)
+    return _valid(_under(content, name) or content, name, model)
+
+
+def _content(path: Path, name: str) -> Any:
     try:
-        content = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (OSError, ValueError):
         raise InvalidInput(f"{str(path)!r} is no JSON file", field=name, remedy=f"give {MEANT[name]}") from None
+
+
+def _valid(content: Any, name: str, model: type[M]) -> M:
     try:
-        return model.model_validate(_under(content, name) or content)
+        return model.model_validate(content)
     except ValidationError as error:
         problem = InvalidInput.of(error)
         raise InvalidInput(problem.message, field=f"{name}.{problem.field}", remedy=problem.remedy) from None

@@ -28,6 +28,7 @@ from connectionchain.deal import SETTLEMENT_MARGIN, Cancellable, Deal
 from connectionchain.errors import Refused
 from connectionchain.export import Export
 from connectionchain.ids import AccountId, ChainId
+from connectionchain.mandate import Agreement, Mandate
 from connectionchain.network import Network
 from connectionchain.rates import Quote, Rate, purchase
 from connectionchain.reconciliation import ReconciliationReport
@@ -175,13 +176,17 @@ class Client:
         """Waits for the end of a deal: the engine's long poll, no polling of ours. `timeout` in seconds."""
         return await self.engine.result(_id(deal), timeout)
 
-    async def record(self, deal: Deal | str) -> onchain.Record:
+    async def record(self, deal: Agreement | str) -> onchain.Record:
         """What the chains tell, transaction by transaction (the paper's Figure 4)."""
         return await onchain.record(self.network, deal)
 
-    async def evidence(self, deal: Deal | str, certificate: Certificate | None = None) -> Export:
-        """All evidence of a deal with its proofs: `.write()` gives the file for `evidence verify`. Raises BadProof."""
-        deal = await self.deal(deal)
+    async def evidence(self, deal: Agreement | str, certificate: Certificate | None = None) -> Export:
+        """All evidence of a deal or mandate with its proofs: `.write()` gives the file for `evidence verify`. Raises
+        BadProof."""
+        if isinstance(deal, str):
+            deal = await self.engine.agreement(deal)
+        if isinstance(deal, Mandate):
+            return await export(self.network, deal)
         return await export(self.network, deal, certificate or (await self.explain(deal)).certificate)
 
     async def reconcile(self) -> ReconciliationReport:

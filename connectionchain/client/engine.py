@@ -12,19 +12,22 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from connectionchain import reconciliation
+from connectionchain import billing, reconciliation, settlement
+from connectionchain.billing import BillingStart
 from connectionchain.client.failures import translated
-from connectionchain.client.listing import DealSummary, memo_deal, search_attributes, summary_of
+from connectionchain.client.listing import DealSummary, left, search_attributes, summary_of
 from connectionchain.deal import Deal
 from connectionchain.errors import Unavailable, UnknownName
 from connectionchain.ids import ChainId
+from connectionchain.mandate import Agreement, Mandate, kind_of
 from connectionchain.model import Model
 from connectionchain.network import Engine as Address
 from connectionchain.reconciliation import ReconciliationReport
-from connectionchain.settlement import TASK_QUEUE, WORKFLOW, Explanation, SettlementStart
+from connectionchain.settlement import TASK_QUEUE, Explanation, SettlementStart
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 ACTIVITY_TIMEOUT = timedelta(seconds=20)
+_SHOWN = {"deal": "deals", "mandate": "bills"}
 LARGEST_MEMO = 16_384  # a deal of 16 legs; the default warns of 2,048 bytes
 
 
@@ -55,19 +58,20 @@ class Engine:
             ) from None
         return cls(temporal)
 
-    async def start(self, start: SettlementStart, summary: str, details: str = "") -> None:
-        """Idempotent: a deal that was started before, even one that has ended, is left as it is."""
-        deal = start.deal
+    async def start(self, start: SettlementStart | BillingStart, summary: str, details: str = "") -> None:
+        """Idempotent: what was started before, even what has ended, is left as it is."""
+        workflow, deal = _what(start)
+        name = kind_of(deal)
         try:
             async with translated():
                 await self.temporal.start_workflow(
-                    WORKFLOW,
+                    workflow,
                     start,
                     id=deal.id,
                     task_queue=TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    memo={"deal": deal},
+                    memo={name: deal},
                     search_attributes=search_attributes(deal),
                     static_summary=summary,
                     static_details=details or None,
@@ -76,9 +80,9 @@ class Engine:
             return
         except Unavailable as error:
             raise Unavailable(
-                f"whether deal {deal.id} was started is not known: {error.message}",
+                f"whether {name} {deal.id} was started is not known: {error.message}",
                 field="engine",
-                remedy="see `connectionchain deals show`, before you pay again",
+                remedy=f"see `connectionchain {_SHOWN[name]} show`, before you pay again",
             ) from None
 
     async def knows(self, deal: str) -> bool:
@@ -107,13 +111,25 @@ class Engine:
             handle = self.temporal.get_workflow_handle(deal, result_type=Explanation)
             return Explanation.model_validate(await handle.result())
 
-    async def deal(self, deal: str) -> Deal:
-        """The deal by its id: read from the workflow's memo, and checked to hash to that id."""
-        async with translated(deal):
-            found = await memo_deal(await self.temporal.get_workflow_handle(deal).describe())
+    async def agreement(self, id_: str) -> Agreement:
+        """The deal or mandate of this id: read from the workflow's memo, and checked to hash to that id."""
+        async with translated(id_):
+            found = await left(await self.temporal.get_workflow_handle(id_).describe())
         if found is None:
-            raise UnknownName(f"{deal} shows no deal of that id", field="deal", remedy="pass the deal itself as a file")
+            raise UnknownName(f"{id_} shows no deal or mandate of that id", field="deal", remedy="pass it as a file")
         return found
+
+    async def deal(self, deal: str) -> Deal:
+        found = await self.agreement(deal)
+        if isinstance(found, Deal):
+            return found
+        raise UnknownName(f"{deal} is a mandate", field="deal", remedy="see `connectionchain bills`")
+
+    async def mandate(self, mandate: str) -> Mandate:
+        found = await self.agreement(mandate)
+        if isinstance(found, Mandate):
+            return found
+        raise UnknownName(f"{mandate} is a deal", field="mandate", remedy="see `connectionchain deals`")
 
     async def deals(self, query: str, limit: int) -> list[DealSummary]:
         async with translated():
@@ -148,3 +164,9 @@ class Engine:
                 result_type=result,
                 schedule_to_close_timeout=ACTIVITY_TIMEOUT,
             )
+
+
+def _what(start: SettlementStart | BillingStart) -> tuple[str, Agreement]:
+    if isinstance(start, SettlementStart):
+        return settlement.WORKFLOW, start.deal
+    return billing.WORKFLOW, start.mandate

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from connectionchain import anchors, onchain
+from connectionchain.bills import PAYING
 from connectionchain.certificate import Certificate
 from connectionchain.deal import Deal
-from connectionchain.errors import Unavailable, UnknownName
+from connectionchain.errors import Refused, Unavailable, UnknownName
 from connectionchain.evidence import EvidenceRecord
-from connectionchain.export import Anchor, Export, LoggedRecord, prove, transaction_proofs
+from connectionchain.export import MOST_RECORDS, Anchor, Export, LoggedRecord, prove, transaction_proofs
 from connectionchain.ids import ChainId
+from connectionchain.mandate import Agreement
 from connectionchain.network import Network
 from connectionchain.published import PublishedLog
 from connectionchain.rpc import Rpc
@@ -26,12 +28,13 @@ POLL_SECONDS = 0.25
 Place = tuple[ChainId, str, int]
 
 
-async def export(network: Network, deal: Deal, certificate: Certificate | None) -> Export:
-    """Every final step of the deal with its proofs. Raises UnknownName if no chain knows the deal, Unavailable if the
-    log, a node or a record is missing, BadProof if one of them contradicts itself."""
+async def export(network: Network, deal: Agreement, certificate: Certificate | None = None) -> Export:
+    """Every final step of the deal or mandate with its proofs. Raises UnknownName if no chain knows it, Refused if it
+    had more steps than a file holds, Unavailable if the log, a node or a record is missing, BadProof if one of them
+    contradicts itself."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(PublishedLog(network.evidence.url))
-        nodes = {chain: await stack.enter_async_context(Rpc(network.chain(chain))) for chain in deal.chains}
+        nodes = {chain: await stack.enter_async_context(Rpc(network.chain(chain))) for chain in _chains(deal)}
         records = await _complete(log, deal, await _happened(network, deal))
         return Export(
             deal=deal,
@@ -42,24 +45,38 @@ async def export(network: Network, deal: Deal, certificate: Certificate | None) 
         )
 
 
-async def _happened(network: Network, deal: Deal) -> set[Place]:
+def _chains(deal: Agreement) -> tuple[ChainId, ...]:
+    """Where its escrow entries are."""
+    return deal.chains if isinstance(deal, Deal) else (deal.chain,)
+
+
+async def _happened(network: Network, deal: Agreement) -> set[Place]:
     """What the chains say: the log alone could leave something out."""
     record = await onchain.record(network, deal)
-    if silent := set(record.silent) & set(deal.chains):
+    if silent := set(record.silent) & set(_chains(deal)):
         raise Unavailable(f"no node of {', '.join(silent)} answers", field="rpc", remedy="try again later")
     if not record.entries:
         raise UnknownName(f"no chain of the network knows {deal.id}", field="deal", remedy="check the network file")
-    events = [(entry.chain, event) for entry in record.entries for event in entry.events if event.final]
+    entries = [each for each in record.entries if _is_ours(each, deal)]
+    events = [(entry.chain, event) for entry in entries for event in entry.events if event.final]
     if not events:
         raise Unavailable("nothing of it is final yet", field="deal", remedy="try again in a moment")
     return {(chain, event.transaction, event.log_index) for chain, event in events}
 
 
-async def _complete(log: PublishedLog, deal: Deal, happened: set[Place]) -> tuple[LoggedRecord, ...]:
+def _is_ours(entry: onchain.Entry, deal: Agreement) -> bool:
+    """Anything of a deal, and the cap. A consumer may lock more in his mandate's name that nobody took for a top-up:
+    it counts once it was paid from."""
+    return isinstance(deal, Deal) or not entry.leg or any(event.kind in PAYING for event in entry.events)
+
+
+async def _complete(log: PublishedLog, deal: Agreement, happened: set[Place]) -> tuple[LoggedRecord, ...]:
     """The deal's records as soon as they tell all that happened: what is final is logged a moment later."""
     for _attempt in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
         records = await log.records(deal.id)
         missing = happened - {_place(each.record) for each in records}
+        if len(records) > MOST_RECORDS:
+            raise Refused(f"{len(records)} steps are more than the {MOST_RECORDS} of a file", field="deal")
         if not missing:
             return records
         await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Finding deals: the engine's list of workflows, filtered by what each deal shows of itself there.
+"""Finding deals and mandates: the engine's list of workflows, filtered by what each shows of itself there.
 
 Source: https://docs.temporal.io/list-filter
 """
@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 from connectionchain.deal import Deal
 from connectionchain.ids import AccountId, ChainId
+from connectionchain.mandate import Agreement, Mandate
 from connectionchain.model import Model, rfc3339
 from connectionchain.settlement import WORKFLOW, State
 
@@ -29,14 +30,14 @@ class DealSummary(Model):
     closed: datetime | None
 
 
-def search_attributes(deal: Deal) -> TypedSearchAttributes:
-    """What a deal shows of itself from the start."""
+def search_attributes(deal: Agreement) -> TypedSearchAttributes:
+    """What a deal or mandate shows of itself from the start."""
     return TypedSearchAttributes(
         [
             SearchAttributePair(STATE, State.AWAITING_AUTHORIZATION),
             SearchAttributePair(PARTIES, list(deal.parties)),
             SearchAttributePair(CHAINS, list(deal.chains)),
-            SearchAttributePair(DEADLINE, deal.decide_by),
+            SearchAttributePair(DEADLINE, deal.decide_by if isinstance(deal, Deal) else deal.end),
         ]
     )
 
@@ -60,8 +61,8 @@ def query(
 
 
 async def summary_of(execution: WorkflowExecution) -> DealSummary | None:
-    deal = await memo_deal(execution)
-    if deal is None:
+    deal = await left(execution)
+    if not isinstance(deal, Deal):
         return None
     shown = execution.typed_search_attributes
     return DealSummary(
@@ -73,7 +74,8 @@ async def summary_of(execution: WorkflowExecution) -> DealSummary | None:
     )
 
 
-async def memo_deal(execution: WorkflowExecution) -> Deal | None:
-    """The deal its starter left in the memo. The engine's operator could change a memo, hence the look at the id."""
-    deal = await execution.memo_value("deal", None, type_hint=Deal)
-    return deal if deal and deal.id == execution.id else None
+async def left(execution: WorkflowExecution) -> Agreement | None:
+    """What its starter left in the memo. The engine's operator could change a memo, hence the look at the id."""
+    found: Agreement | None = await execution.memo_value("deal", None, type_hint=Deal)
+    found = found or await execution.memo_value("mandate", None, type_hint=Mandate)
+    return found if found and found.id == execution.id else None

@@ -4,14 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from eth_account.signers.base import BaseAccount
-from temporalio.client import WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from connectionchain import onchain
 from connectionchain.authorization import Erc3009, sign_erc3009
@@ -32,13 +25,12 @@ from connectionchain.client.amounts import shown
 from connectionchain.client.checks import before_mandate
 from connectionchain.client.engine import Engine
 from connectionchain.client.failures import translated
-from connectionchain.client.listing import CHAINS, DEADLINE, PARTIES, STATE
-from connectionchain.errors import NotEntitled, Unavailable, UnknownName
+from connectionchain.client.listing import STATE, left
+from connectionchain.errors import NotEntitled, Unavailable
 from connectionchain.events import Position
 from connectionchain.mandate import Mandate
 from connectionchain.model import Model
 from connectionchain.network import Network
-from connectionchain.settlement import TASK_QUEUE
 
 PAGE = 1000
 
@@ -63,21 +55,7 @@ class Mandates:
             attestors=tuple(attestors.members),
             threshold=attestors.threshold,
         )
-        try:
-            async with translated(mandate.id):
-                await self._engine.temporal.start_workflow(
-                    WORKFLOW,
-                    start,
-                    id=mandate.id,
-                    task_queue=TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    memo={"mandate": mandate},
-                    search_attributes=_search_attributes(mandate),
-                    static_summary=f"at most {shown(self._network, mandate.token, mandate.cap)}",
-                )
-        except WorkflowAlreadyStartedError:
-            pass
+        await self._engine.start(start, f"at most {shown(self._network, mandate.token, mandate.cap)}")
         return mandate
 
     async def top_up(self, mandate: Mandate | str, amount: int, key: BaseAccount) -> Bill:
@@ -114,21 +92,15 @@ class Mandates:
             return Bill.model_validate(await self._handle(mandate).result())
 
     async def mandate(self, mandate: Mandate | str) -> Mandate:
-        """The mandate of an id: read from the workflow's memo, and checked to hash to that id."""
-        if isinstance(mandate, Mandate):
-            return mandate
-        async with translated(mandate):
-            found = await _memo(await self._handle(mandate).describe())
-        if found is None:
-            raise UnknownName(f"{mandate} shows no mandate of that id", field="mandate", remedy="pass it as a file")
-        return found
+        """The mandate of an id."""
+        return mandate if isinstance(mandate, Mandate) else await self._engine.mandate(mandate)
 
     async def list(self, limit: int = 100) -> list[tuple[Mandate, BillState]]:
         """The newest first."""
         query, found = f"WorkflowType = '{WORKFLOW}'", dict[str, tuple[Mandate, BillState]]()
         async with translated():
             async for each in self._engine.temporal.list_workflows(query, limit=limit):
-                if mandate := await _memo(each):
+                if isinstance(mandate := await left(each), Mandate):
                     state = BillState(each.typed_search_attributes.get(STATE, BillState.AWAITING_AUTHORIZATION))
                     found.setdefault(mandate.id, (mandate, state))
         return [*found.values()]
@@ -150,14 +122,11 @@ class Mandates:
         mandate = await self.mandate(mandate)
         bill, uses, silent = await self.explain(mandate), [use async for use in self.uses(mandate)], False
         try:
-            record = await onchain.record(self._network, mandate.id)
+            record = await onchain.record(self._network, mandate)
             entries, silent = record.entries, mandate.chain in record.silent
         except Unavailable:
             entries, silent = (), True
-        mine = [
-            each for each in entries if each.terms.payer == mandate.consumer.address and each.chain == mandate.chain
-        ]
-        settled = settlements(mine)
+        settled = settlements(entries)
         return MandateStatement(
             mandate_id=mandate.id,
             mandate=mandate,
@@ -183,22 +152,6 @@ class Mandates:
 
     def _handle(self, mandate: Mandate | str) -> WorkflowHandle[object, Bill]:
         return self._engine.temporal.get_workflow_handle(_id(mandate), result_type=Bill)
-
-
-def _search_attributes(mandate: Mandate) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(STATE, BillState.AWAITING_AUTHORIZATION),
-            SearchAttributePair(PARTIES, list(mandate.parties)),
-            SearchAttributePair(CHAINS, list(mandate.chains)),
-            SearchAttributePair(DEADLINE, mandate.end),
-        ]
-    )
-
-
-async def _memo(execution: WorkflowExecution) -> Mandate | None:
-    found = await execution.memo_value("mandate", None, type_hint=Mandate)
-    return found if found and found.id == execution.id else None
 
 
 def _id(mandate: Mandate | str) -> str:

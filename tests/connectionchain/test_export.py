@@ -24,7 +24,7 @@ from connectionchain.deal import Deal
 from connectionchain.errors import Unavailable
 from connectionchain.escrow import Terms, refund_call, release_call
 from connectionchain.evidence import Block, EvidenceRecord, Kind, Step
-from connectionchain.export import Anchor, Export, prove, transaction_proofs
+from connectionchain.export import LARGEST_FILE, Anchor, Export, prove, transaction_proofs
 from connectionchain.model import json_of
 from connectionchain.network import EvidenceLog, LogWitness
 from connectionchain.onchain import record
@@ -517,7 +517,7 @@ def test_verify__an_anchor_of_another_log_or_of_no_checkpoint(kit: Kit) -> None:
         (b"{}", "Field required"),
         (b"[" * 100_000, "recursion limit|Invalid JSON"),
         (b"\xff\xfe", "Invalid JSON|expected"),
-        (b" " * (4 * 1024 * 1024 + 1), "more than 4194304"),
+        (b" " * (LARGEST_FILE + 1), f"more than {LARGEST_FILE}"),
     ],
 )
 def test_verify__no_export_at_all(kit: Kit, file: bytes, words: str) -> None:

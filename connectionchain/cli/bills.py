@@ -1,4 +1,4 @@
-"""`bills start|list|show|terminate|dispute`: paying for use by mandate."""
+"""`bills start|list|show|top-up|terminate|dispute`: paying for use by mandate."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ from connectionchain.billing import Bill
 from connectionchain.bills import MandateStatement
 from connectionchain.cli import options, output
 from connectionchain.client import Client
+from connectionchain.client.amounts import amount as amount_of
 from connectionchain.client.amounts import shown
 from connectionchain.errors import UnknownName
 from connectionchain.mandate import Mandate
@@ -96,6 +97,23 @@ def _show(statement: MandateStatement, money: Callable[[int], str]) -> None:
     output.table(("settlement", "chain time", "paid", "in all", "transaction"), rows)
     if statement.silent:
         output.warning("the token chain does not answer: what it paid is not known now")
+
+
+@app.command("top-up")
+def top_up(
+    mandate: MandateRef,
+    amount: Annotated[str, typer.Option(help="How much more to lock, in the mandate's currency: 12.50.")],
+    key_file: options.KeyFile = None,
+    network: options.NetworkFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Lock more with the consumer's key, until it is final: use recorded as unpaid is paid from it, in order."""
+
+    async def say(client: Client, full: Mandate, key: LocalAccount) -> Bill:
+        more = amount_of(client.network.token(full.token), amount, "amount")
+        return await client.mandates.top_up(full, more.amount, key)
+
+    _say(say, _mandate(mandate), key_file, network, as_json)
 
 
 @app.command()

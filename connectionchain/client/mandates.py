@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from eth_account.signers.base import BaseAccount
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateStage
 
 from connectionchain import onchain
 from connectionchain.authorization import Erc3009, sign_erc3009
@@ -59,13 +59,16 @@ class Mandates:
         return mandate
 
     async def top_up(self, mandate: Mandate | str, amount: int, key: BaseAccount) -> Bill:
-        """Locks `amount` base units more; returns once they are final. Raises NotEntitled, Refused, Rejected."""
+        """Locks `amount` base units more; returns once they are final, however long their chain takes for that. Raises
+        NotEntitled, Refused, Rejected."""
         mandate = await self.mandate(mandate)
         number = len((await self.explain(mandate)).progress.entries)
         authorization = self._signed(mandate, number, amount, key)
-        return await self._update(
-            mandate.id, "top_up", TopUp(number=number, amount=amount, authorization=authorization)
-        )
+        said, accepted = TopUp(number=number, amount=amount, authorization=authorization), WorkflowUpdateStage.ACCEPTED
+        async with translated(mandate.id):
+            update = await self._handle(mandate).start_update("top_up", said, wait_for_stage=accepted, result_type=Bill)
+        async with translated(mandate.id, patience=None):
+            return Bill.model_validate(await update.result())
 
     async def terminate(self, mandate: Mandate | str, key: BaseAccount, at: datetime | None = None) -> Bill:
         """Use before `at` (now, if not given) is the last to be paid. Raises NotEntitled, TooLate, AlreadyDecided."""

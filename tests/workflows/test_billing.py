@@ -128,6 +128,42 @@ async def test_top_up__pays_in_order_what_was_recorded_as_unpaid(scene) -> None:
     assert await market.has() == [98_650, 1350]
 
 
+async def test_top_up__on_the_command_line(scene, tmp_path, capsys) -> None:
+    market = await Market.open(scene, wealth=2000, map=600)
+    mandate = await market.mandate(cap=1000, at_cap=AtCap.RECORD, threshold=100)
+    await scene.stack.client.mandates.start(mandate, market.consumer)
+    handle = scene.stack.client.engine.temporal.get_workflow_handle(mandate.id)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "map")
+    await until(handle, lambda now: now.progress.settled == 600)
+
+    async def top_up(amount: str, key) -> tuple[int, str]:
+        file = tmp_path / f"{key.address}.key"
+        file.write_text(key.key.to_0x_hex())
+        file.chmod(0o600)
+        given = ["--amount", amount, "--key-file", str(file), "--network", str(scene.stack.devnet.network_file)]
+        code = await asyncio.to_thread(main, ["bills", "top-up", mandate.id, *given, "--json"])
+        told = capsys.readouterr()
+        return code, told.out or told.err
+
+    code, told = await top_up("5.00", market.consumer)
+    assert code == 0
+    assert json.loads(told)["bill"]["progress"]["entries"] == ["1000", "500"]
+    await until(handle, lambda now: now.progress.settled == 1200)
+    assert await market.has() == [500, 1200]
+    for amount, key, refused, error in (
+        ("5.001", market.consumer, 2, "InvalidInput"),
+        ("5.00", market.provider, 3, "NotEntitled"),
+        ("5.01", market.consumer, 4, "InsufficientFunds"),
+    ):
+        code, told = await top_up(amount, key)
+        assert (code, json.loads(told)["error"]) == (refused, error)
+    await scene.stack.client.mandates.terminate(mandate, market.consumer)
+    assert (await scene.stack.client.mandates.result(mandate, 60)).state is BillState.CLOSED
+    assert await market.has() == [800, 1200]
+    assert (await top_up("1.00", market.consumer))[0] == 3
+
+
 async def test_dispute__holds_its_own_amount_only(scene) -> None:
     market = await Market.open(scene, map=600, table=150)
     mandate = await market.mandate(dispute_window=12, threshold=100)

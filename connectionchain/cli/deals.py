@@ -95,45 +95,33 @@ def _show(network: Network, deal: Deal, now: Explanation, as_json: bool) -> None
         output.table(("leg", "step", "amount", "chain", "chain time", "block", "transaction"), rows)
 
 
-@app.command()
-def confirm(
-    deal: options.DealRef,
-    operator: Operator = False,
-    key_file: options.KeyFile = None,
-    network: options.NetworkFile = None,
-    as_json: options.Json = False,
-) -> None:
-    """Confirm a deal with the key of a party that it asks for."""
-    _say(Client.confirm, deal, None if operator else options.key(key_file), network, as_json)
+def _said(verb: Callable[[Client, Deal | str, LocalAccount | None], Awaitable[Explanation]]) -> Callable[..., None]:
+    """The command by which a party, or a trusted operator, says it."""
+
+    def say(
+        deal: options.DealRef,
+        operator: Operator = False,
+        key_file: options.KeyFile = None,
+        network: options.NetworkFile = None,
+        as_json: options.Json = False,
+    ) -> None:
+        key = None if operator else options.key(key_file)
+        found, given = options.network(network), options.deal(deal)
+
+        async def work() -> None:
+            client = await Client.connect(found)
+            full = await client.deal(given)
+            _show(found, full, await verb(client, full, key), as_json)
+
+        options.run(work())
+
+    return say
 
 
-@app.command()
-def cancel(
-    deal: options.DealRef,
-    operator: Operator = False,
-    key_file: options.KeyFile = None,
-    network: options.NetworkFile = None,
-    as_json: options.Json = False,
-) -> None:
-    """Cancel a deal with the key of a party that may: everything locked goes back."""
-    _say(Client.cancel, deal, None if operator else options.key(key_file), network, as_json)
-
-
-def _say(
-    verb: Callable[[Client, Deal | str, LocalAccount | None], Awaitable[Explanation]],
-    deal: str,
-    key: LocalAccount | None,
-    network: Path | None,
-    as_json: bool,
-) -> None:
-    found, given = options.network(network), options.deal(deal)
-
-    async def work() -> None:
-        client = await Client.connect(found)
-        full = await client.deal(given)
-        _show(found, full, await verb(client, full, key), as_json)
-
-    options.run(work())
+app.command("confirm", help="Confirm a deal with the key of a party that it asks for.")(_said(Client.confirm))
+app.command("cancel", help="Cancel a deal with the key of a party that may: everything locked goes back.")(
+    _said(Client.cancel)
+)
 
 
 @app.command()

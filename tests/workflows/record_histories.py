@@ -1,7 +1,7 @@
 """Records the golden histories that test_replay.py replays: `pytest tests/workflows/record_histories.py` (70 s).
 
 To be run when a change is meant to change what new deals do; deals on their way must replay, so old histories stay
-(`workflow.patched`). One history for each way a deal can end.
+(`workflow.patched`). One history for each way a deal can end, and one of a mandate with all that can happen to it.
 """
 
 import asyncio
@@ -9,8 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from temporalio.client import WorkflowHandle
+
 from connectionchain import Cancellable, Confirmed, Deal, State
+from connectionchain.billing import BillState
 from connectionchain.statements import signed
+from tests.market import Market, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -26,6 +30,31 @@ def without_places(told: Any) -> Any:
         case str() if "@" in told and told.split("@")[0].isdigit():
             return "worker"
     return told
+
+
+async def write(name: str, handle: WorkflowHandle[Any, Any]) -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    told = without_places(json.loads((await handle.fetch_history()).to_json()))
+    (HISTORIES / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+async def test_record_billing(scene) -> None:
+    market, mandates = await Market.open(scene, map=600, table=150), scene.stack.client.mandates
+    mandate = await market.mandate(cap=1000, threshold=100, at_cap="record", dispute_window=5, period=6)
+    await mandates.start(mandate, market.consumer)
+    handle = scene.stack.client.engine.temporal.get_workflow_handle(mandate.id)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map", "table")
+    await until(handle, lambda now: now.progress.uses == 2)
+    await mandates.dispute(mandate, (await market.uses(mandate))[1].at, market.consumer)
+    await until(handle, lambda now: now.progress.settled == 600)
+    await market.use("map")
+    await mandates.top_up(mandate, 500, market.consumer)
+    await until(handle, lambda now: now.progress.settled == 1200)
+    await mandates.terminate(mandate, market.consumer)
+    result = await mandates.result(mandate, 90)
+    assert (result.state, result.progress.settled, result.progress.uses) == (BillState.CLOSED, 1200, 3)
+    await write("billed", handle)
 
 
 async def test_record(scene) -> None:
@@ -96,10 +125,7 @@ async def test_record(scene) -> None:
         started = await live()
         result = await client.result(started, 150)
         assert result.state is ends, live.__name__
-        history = await scene.handle(started).fetch_history()
-        HISTORIES.mkdir(exist_ok=True)
-        told = without_places(json.loads(history.to_json()))
-        (HISTORIES / f"{live.__name__}.json").write_text(json.dumps(told, indent=2) + "\n")
+        await write(live.__name__, scene.handle(started))
 
     await asyncio.gather(
         record(settled, State.SETTLED),

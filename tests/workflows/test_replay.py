@@ -1,4 +1,4 @@
-"""Deals on their way survive a new version of the workflow: every history of record_histories.py replays."""
+"""Deals and mandates on their way survive a new version of their workflow: each history that was recorded replays."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,13 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from workflows.billing import Billing
 from workflows.settlement import Settlement
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 ENDS = {
-    "settled", "cancelled", "late", "unlockable", "expired", "reclaimed", "forged_then_true", "engine_cancelled"
+    "settled", "cancelled", "late", "unlockable", "expired", "reclaimed", "forged_then_true", "engine_cancelled",
+    "billed",
 }  # fmt: skip
 
 
@@ -21,7 +23,7 @@ def read(path: Path) -> WorkflowHistory:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[Settlement], data_converter=pydantic_data_converter)
+    return Replayer(workflows=[Settlement, Billing], data_converter=pydantic_data_converter)
 
 
 def test_histories__of_every_end_are_there() -> None:
@@ -29,7 +31,7 @@ def test_histories__of_every_end_are_there() -> None:
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-async def test_replay__of_a_recorded_deal(path: Path) -> None:
+async def test_replay__of_a_recorded_history(path: Path) -> None:
     history = read(path)
     assert len(history.events) > 5
     await replayer().replay_workflow(history)

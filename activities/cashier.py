@@ -1,5 +1,7 @@
 """The connection node of a token chain, as far as bills go: locks caps, pays what is due, gives back the rest."""
 
+from collections.abc import Mapping
+
 from temporalio import activity
 
 from activities.driver import Driver, Goal, within
@@ -47,7 +49,7 @@ class Cashier:
         name = f"{order.entry.mandate.id}/{order.entry.number}/{'close' if order.close else order.cumulative}"
         operation = Meter(terms, order.cumulative, signatures, order.close)
         await self._driver.drive(name, operation, [terms], _paid(order))
-        signers = tuple(each.attestor for each in attestations)
+        signers: dict[int | None, tuple[str, ...]] = {order.cumulative: tuple(each.attestor for each in attestations)}
         return (await self._record(name, order.entry, {Kind.METERED, Kind.CLOSED}, signers, order.since))[-1]
 
     @activity.defn
@@ -70,9 +72,15 @@ class Cashier:
             raise forged(order.said)
 
     async def _record(
-        self, name: str, order: EntryOrder, kinds: set[Kind], attestors: tuple[str, ...] = (), since: int = 0
+        self,
+        name: str,
+        order: EntryOrder,
+        kinds: set[Kind],
+        attestors: Mapping[int | None, tuple[str, ...]] | None = None,
+        since: int = 0,
     ) -> list[Step]:
-        """Marks the operation final and appends its evidence, in one database transaction."""
+        """Marks the operation final and appends its evidence, in one database transaction. `attestors` by the amount
+        they signed: an earlier payment that is found along with this one was signed by others."""
         terms = order.mandate.entry(order.number, order.amount)
         steps = [each for each in await self._chain.history(terms, order.number, since) if each.kind in kinds]
         records = [
@@ -82,7 +90,7 @@ class Cashier:
                 step=step,
                 token=order.mandate.token,
                 amount=order.amount if step.paid is None else step.paid,
-                attestors=attestors,
+                attestors=(attestors or {}).get(step.paid, ()),
             )
             for step in steps
         ]

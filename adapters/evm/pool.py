@@ -20,7 +20,7 @@ from connectionchain.network import Chain
 
 TIMEOUT_S = 10
 CONNECTIONS = 32
-FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
+FIRST_REST_S, LONGEST_REST_S, MOST_DOUBLINGS = 1.0, 60.0, 6
 MOST_BLOCKS_BEHIND = 5
 REVERTED = 3
 """JSON-RPC error code of a call that reverts."""
@@ -46,8 +46,12 @@ class Endpoint:
     reason: str = ""
 
     def set_aside(self, reason: str) -> None:
-        rest = min(FIRST_REST_S * 2**self.failures, LONGEST_REST_S)
-        self.failures, self.reason, self.identified = self.failures + 1, reason, False
+        """Counts once for all calls that fail in the same rest."""
+        self.reason, self.identified = reason, False
+        if self.resting_until > time.monotonic():
+            return
+        rest = min(FIRST_REST_S * 2 ** min(self.failures, MOST_DOUBLINGS), LONGEST_REST_S)
+        self.failures += 1
         self.resting_until = time.monotonic() + rest
         log.warning("node set aside", url=self.url, reason=reason, seconds=rest)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -79,10 +80,17 @@ async def test_pool__all_broken_names_each(pool, proxy) -> None:
 
 
 async def test_pool__rests_grow_up_to_a_limit(pool) -> None:
-    endpoint = pool.endpoints[0]
-    for _ in range(20):
-        endpoint.set_aside("broken")
-    assert endpoint.failures == 20
+    """However often it breaks, and however many calls say so at once."""
+    endpoint, rests = pool.endpoints[0], []
+    for _ in range(2_000):
+        began = time.monotonic()
+        endpoint.resting_until = began  # the last one is over
+        for _ in range(5):
+            endpoint.set_aside("broken")
+        rests.append(endpoint.resting_until - began)
+    assert [round(each) for each in rests[:8]] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert max(rests) < 61
+    assert endpoint.failures == 2_000
     endpoint.works()
     assert (endpoint.failures, endpoint.resting_until, endpoint.reason) == (0, 0, "")
 

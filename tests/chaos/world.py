@@ -28,20 +28,25 @@ FINAL_DEPTH = 4
 
 PEOPLE = ("hanako", "bookstore", "taro", "liquidity")
 WEALTH = 10**12
-KEPT_STATES = "64"
 SPARE_URL_ON = "b"
 """The chain that every program knows a second, never troubled URL of."""
 
 
 class LastingAnvil(Anvil):
-    """Keeps the states of recent blocks when it is killed, as any full node does."""
+    """Its state file survives SIGKILL, as any full node's does."""
 
-    def command(self) -> Command:
-        return [*super().command(), "--preserve-historical-states", "--prune-history", KEPT_STATES]
+    async def kill(self) -> None:
+        """Between two writes of the file: half of it would be no chain any more."""
+        while self.child and self.child.alive:
+            self.child.process.suspend()
+            if await asyncio.to_thread(self.saved_head) >= 0:
+                return await super().kill()
+            self.child.process.resume()
+            await asyncio.sleep(0.05)
 
     def saved_head(self) -> int:
-        """The height a SIGKILL now would throw it back to."""
-        with contextlib.suppress(FileNotFoundError, ValueError):  # not there yet, or half written
+        """The height a SIGKILL now would throw it back to; -1 if the file is half written."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
             return int(json.loads(self.state.read_bytes())["best_block_number"])
         return -1
 
@@ -49,7 +54,7 @@ class LastingAnvil(Anvil):
         """Waits until the newest block and `blocks` more are saved: what was done before can no longer be undone."""
         target = await self.quantity("eth_blockNumber") + blocks
         while await asyncio.to_thread(self.saved_head) < target:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from sqlmodel import func, select
 from ledger.database import Database
 from ledger.usage import UseRow
 from tests.chaos.faults.base import Fault
-from tests.chaos.world import World
+from tests.chaos.world import FINAL_DEPTH, World
 
 LONGEST_UNHEARD_S = 5.0
 
@@ -84,7 +84,7 @@ class KillChain(Fault):
         async with self.world.lock(f"blocks {self.passing.chain}"):
             await chain.settle()  # what a crash undoes must not be final: no client can mend that
             await self.crash(chain, self.rng.uniform(0, 5))
-            await chain.settle(blocks=1)
+            await chain.settle(blocks=FINAL_DEPTH)  # the states before are gone: nothing could be reorganised
 
 
 class FreezeWorker(Fault):

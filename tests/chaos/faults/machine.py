@@ -91,6 +91,7 @@ class ClockSkew(Fault):
         finally:
             service.extra = {}
             await self.crash(service)
+            _clear_away()
 
 
 _CLOCK = "import time; print(time.time())"
@@ -100,6 +101,13 @@ def _skewed(seconds: int) -> dict[str, str]:
     """The environment of a process whose clock is wrong by so much."""
     library = str(_faketime() or "")
     return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def _clear_away() -> None:
+    """What libfaketime leaves of each process that was killed."""
+    for left in Path("/dev/shm").glob("*faketime_s*_*"):
+        if not psutil.pid_exists(int(left.name.rsplit("_", 1)[1])):
+            left.unlink(missing_ok=True)
 
 
 def _faketime() -> Path | None:

@@ -27,7 +27,7 @@ lint: .venv/ready ## formatting, rules, types, direction of imports
 	$(BIN)/lint-imports
 
 test: contracts-test setup ## contracts, then everything else against real chains and a real engine
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: contracts-test
 contracts-test: .venv/ready contracts/node_modules/ready

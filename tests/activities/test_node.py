@@ -205,7 +205,8 @@ async def test_release__with_too_few_or_wrong_signatures_is_rejected(scene, own)
     assert await scene.has("A", shop) == [100]
 
 
-async def test_give_back__of_what_was_never_locked(scene, own) -> None:
+async def test_give_back__of_what_was_never_locked(scene, own, monkeypatch) -> None:
+    monkeypatch.setattr("activities.driver.SIT_OUT_S", 0)
     _hanako, _shop, deal, _order = await drafted(scene)
     abort = certificate(scene, deal, Outcome.ABORT)
     with pytest.raises(ApplicationError, match="does not know of the lock") as unknown:

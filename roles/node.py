@@ -31,8 +31,9 @@ from roles.settings import NodeRole, Settings
 CURSOR_EVERY_S = 5
 """How often the last final block of a chain is written down."""
 
-PENDING_OPERATIONS = 1000
-"""Ledger operations one connection node waits for at once; each is a coroutine, not a thread."""
+PENDING_OPERATIONS = 10_000
+"""Ledger operations one connection node waits for at once; each is a coroutine, not a thread. Payments must find room
+beside locks that payers take their time over."""
 
 
 async def node(stack: Resources, client: Client, network: Network, settings: Settings, role: NodeRole) -> Worker:

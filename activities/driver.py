@@ -25,6 +25,7 @@ MOST_RESENT = 8
 AT_WORK = 32
 """Operations of one account that ask the chain or sign at a time. The others wait their turn, however many they are:
 all at once, none would get an answer in time."""
+
 SIT_OUT_S = 60
 """A trouble of nodes that ends sooner fails no operation."""
 
@@ -184,14 +185,15 @@ class Driver:
         return await self._outbox.replace(last, plan.content, self._sign(plan))
 
     async def _resend_lane(self, before: int) -> None:
-        """What waits before this one in its lane must go first, even if nobody asks for it any more. Once for all who
-        wait behind it."""
+        """What waits before this one in its lane must go first, for a higher fee if need be, even if nobody asks for it
+        any more. Once for all who wait behind it."""
         now = time.monotonic()
         if now - self._lane_resent < self._patience.total_seconds() / 2:
             return
         self._lane_resent = now
         for each in (await self._outbox.waiting(await self._chain.sequence(), before))[:MOST_RESENT]:
-            await self._chain.broadcast(_prepared(each))
+            cheap = each.age > self._patience and await self._chain.is_too_cheap(Plan(each.plan))
+            await self._chain.broadcast(_prepared(await self._replaced(each) if cheap else each))
 
     async def _give_up_if_displaced(self, name: str, last: OutboxTransaction) -> None:
         """A stranger's use of our account took its place for good: the operation will be planned anew."""

@@ -96,25 +96,24 @@ class Outbox:
             return [stored]
 
     async def replace(self, last: OutboxTransaction, plan: dict[str, Any], sign: Sign) -> OutboxTransaction:
-        """Stores a further attempt with the same sequence; or returns the one another worker has stored."""
+        """Stores a further attempt with the same sequence; or returns the one another worker has stored. What has ended
+        stays so: it may be replaced only because others wait behind it."""
         async with self._database.write() as session:
             await self._lane(session, last.sequence)
-            newest = (await _open(session, last.operation))[-1]
+            found = await session.exec(self._rows().where(OutboxTransaction.sequence == last.sequence))
+            newest: OutboxTransaction = max(found, key=lambda row: row.attempt)
             if newest.attempt > last.attempt:
                 return newest
             stored = self._transaction(last.operation, last.sequence, last.attempt + 1, plan, sign(last.sequence))
+            stored.fate = newest.fate
             session.add(stored)
             return stored
 
     async def waiting(self, chain_sequence: int, before: int) -> list[OutboxTransaction]:
         """The newest attempt at each sequence from `chain_sequence` to just before `before`: what the chain has not
         taken yet, whatever became of its operation. A lane goes on only if all of them do."""
-        rows = select(OutboxTransaction).where(
-            OutboxTransaction.chain == self._chain,
-            OutboxTransaction.account == self._account,
-            OutboxTransaction.sequence >= chain_sequence,
-            OutboxTransaction.sequence < before,
-        )
+        within = OutboxTransaction.sequence >= chain_sequence, OutboxTransaction.sequence < before
+        rows = self._rows().where(*within)
         async with self._database.read() as session:
             found = await session.exec(rows.order_by(col(OutboxTransaction.sequence), col(OutboxTransaction.attempt)))
             return list({row.sequence: row for row in found}.values())
@@ -127,6 +126,12 @@ class Outbox:
                 session.add(row)
             for record in records:
                 await evidence.append(session, record)
+
+    def _rows(self) -> Any:
+        """The lane's transactions."""
+        return select(OutboxTransaction).where(
+            OutboxTransaction.chain == self._chain, OutboxTransaction.account == self._account
+        )
 
     def _transaction(
         self, operation: str, sequence: int, attempt: int, plan: dict[str, Any], signed: Signed

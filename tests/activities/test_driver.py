@@ -20,7 +20,7 @@ from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Status, Terms
 from devnet.stack import Devnet
 from ledger.database import Database
-from ledger.outbox import Outbox, OutboxTransaction
+from ledger.outbox import Fate, Outbox, OutboxTransaction
 
 LOCKED = within(Status.LOCKED)
 
@@ -168,6 +168,26 @@ async def test_drive__a_forgotten_transaction_does_not_block_the_lane(bench) -> 
     await bench.mining(driving)
     await driving
     assert (await bench.chain.entry(forgotten.terms, "latest")).status is Status.LOCKED
+
+
+async def test_drive__what_nobody_needs_any_more_gets_a_higher_fee_if_it_blocks_the_lane(bench) -> None:
+    """Somebody else did the same meanwhile: its operation has ended, but not its transaction."""
+    needless, wanted = a_lock(bench), a_lock(bench)
+    plan = await bench.chain.plan(needless)
+    (first,) = await bench.outbox.claim(
+        "needless", await bench.chain.sequence(), plan.content, bench.driver._sign(plan)
+    )
+    await bench.outbox.finish("needless", Fate.FINAL)
+    await bench.devnet.chain("a").call("anvil_setNextBlockBaseFeePerGas", hex(3 * plan.content["maxFeePerGas"]))
+    await bench.mine(1)
+    driving = asyncio.create_task(bench.driver.drive("wanted", wanted, [wanted.terms], LOCKED))
+    async with asyncio.timeout(20):
+        while (newest := (await bench.outbox.waiting(0, first.sequence + 1))[0]).attempt == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (newest.operation, newest.fate) == ("needless", Fate.FINAL)
+    assert newest.plan["maxFeePerGas"] >= 3 * first.plan["maxFeePerGas"]
+    await bench.mining(driving)
+    await driving
 
 
 async def test_drive__far_back_in_the_lane_it_waits_for_its_turn_and_not_for_its_fee(bench) -> None:

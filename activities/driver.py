@@ -32,7 +32,7 @@ SIT_OUT_S = 60
 Goal = Callable[[Entry], bool]
 """Whether an entry is where it was to be brought."""
 
-Step = Callable[[], Awaitable[int | None]]
+Move = Callable[[], Awaitable[int | None]]
 """What is done for entries that are not there yet; the newest block's number if that only has to become final."""
 
 log = structlog.get_logger()
@@ -71,30 +71,30 @@ class Driver:
         """Returns when every entry has reached `goal`, finally. Raises Rejected when it never will; then nothing of
         this operation is in flight."""
 
-        async def step() -> int | None:
+        async def move() -> int | None:
             included = await self._included(entries, goal)
             if included is None:
                 await self._send(name, operation, entries, goal)
             return included
 
-        await self._step_until(entries, goal, step)
+        await self._move_until(entries, goal, move)
 
     async def watch(self, entry: Terms, goal: Goal, until: datetime) -> None:
         """The same for what somebody else sends. Raises Rejected if it is not there when chain time is `until`."""
 
-        async def step() -> None:
+        async def move() -> None:
             if (await self._chain.block("final")).time >= until:
                 raise Rejected("its payer has not locked it in time", field="authorization")
 
-        await self._step_until([entry], goal, step)
+        await self._move_until([entry], goal, move)
 
     async def send(self, name: str, operation: Operation) -> None:
         """Sends an operation that concerns no entry, or sends it again. Raises Rejected if the chain would refuse."""
         attempts = await self._outbox.attempts(name)
         await self._deliver(name, attempts or await self._claimed(name, await self._chain.plan(operation)))
 
-    async def _step_until(self, entries: Sequence[Terms], goal: Goal, step: Step) -> None:
-        """Takes a step whenever there is news, or none for long, until every entry has reached `goal`. A node's short
+    async def _move_until(self, entries: Sequence[Terms], goal: Goal, move: Move) -> None:
+        """Makes a move whenever there is news, or none for long, until every entry has reached `goal`. A node's short
         trouble is sat out, and told with the heartbeat; a lasting one is the engine's to show and to retry."""
         silence, trouble = 1.0, Trouble()
         async with beating(lambda: trouble.what):
@@ -105,7 +105,7 @@ class Driver:
                         mark = self._chain.mark
                         if await self._all_at(goal, entries):
                             return
-                        included = await step()
+                        included = await move()
                     trouble.is_over()
                 except Unavailable as why:
                     trouble.goes_on(why)

@@ -55,6 +55,7 @@ class Contract:
 
 
 def number_of(mandate: Mandate, terms: Terms) -> int | None:
+    """Which entry of the mandate this is, by its expiry; None for a stranger's, in its name."""
     number = terms.expiry - int(mandate.expiry.timestamp())
     return number if number >= 0 and mandate.entry(number, terms.amount) == terms else None
 

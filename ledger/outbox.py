@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, UniqueConstraint
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from connectionchain.evidence import EvidenceRecord
 from connectionchain.ids import ChainId
@@ -101,7 +102,7 @@ class Outbox:
         async with self._database.write() as session:
             await self._lane(session, last.sequence)
             found = await session.exec(self._rows().where(OutboxTransaction.sequence == last.sequence))
-            newest: OutboxTransaction = max(found, key=lambda row: row.attempt)
+            newest = max(found, key=lambda row: row.attempt)
             if newest.attempt > last.attempt:
                 return newest
             stored = self._transaction(last.operation, last.sequence, last.attempt + 1, plan, sign(last.sequence))
@@ -127,7 +128,7 @@ class Outbox:
             for record in records:
                 await evidence.append(session, record)
 
-    def _rows(self) -> Any:
+    def _rows(self) -> SelectOfScalar[OutboxTransaction]:
         """The lane's transactions."""
         return select(OutboxTransaction).where(
             OutboxTransaction.chain == self._chain, OutboxTransaction.account == self._account

@@ -3,18 +3,17 @@
 import asyncio
 
 import pytest
-from sqlmodel import delete, select
+from sqlmodel import select
 
 from activities.lost import Lost
 from connectionchain.billing import Bill, BillState, TopUp, dispute, termination
 from connectionchain.evidence import Kind
 from connectionchain.reconciliation import Problem
-from ledger import evidence
 from ledger.database import Database
 from ledger.subscriptions import Subscription
 from tests.market import Market, until
 from tests.workflows.test_billing import ended, in_seconds
-from tests.workflows.test_reconciliation import findings
+from tests.workflows.test_reconciliation import findings, lost_evidence, recorded
 
 MISTAKE = "an operator's mistake"
 
@@ -37,20 +36,20 @@ async def forgotten(scene, mandate) -> None:
     await database.close()
 
 
-async def evidence_of(scene, mandate, *, lose: bool = False) -> list[tuple[Kind, int]]:
-    """What is on record; afterwards nothing is, with `lose`."""
-    database = Database(scene.stack.settings.database)
-    async with database.write() as session:
-        records = await evidence.records(session, mandate.id)
-        for table in (evidence.PendingEntry, evidence.EvidenceEntry) if lose else ():
-            await session.exec(delete(table).where(table.deal == bytes.fromhex(mandate.id[2:])))
-    await database.close()
-    return [(each.step.kind, each.amount) for each in records]
-
-
 async def taken_up(scene, mandate) -> None:
     (found,) = await findings(scene, mandate)
     assert (found.problem, found.done) == (Problem.ABANDONED, "mandate taken up again")
+
+
+async def settled_once(scene):
+    """A mandate of which one use, of 600, was paid."""
+    market = await Market.open(scene, map=600)
+    mandate = await market.mandate(threshold=100)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.progress.settled == 600)
+    return market, mandate, handle
 
 
 async def test_lost__in_mid_life_goes_on_and_bills_each_use_once(scene) -> None:
@@ -78,12 +77,7 @@ async def test_lost__in_mid_life_goes_on_and_bills_each_use_once(scene) -> None:
 
 
 async def test_lost__whose_history_cannot_be_read_finds_out_what_was_paid(scene, monkeypatch) -> None:
-    market = await Market.open(scene, map=600)
-    mandate = await market.mandate(threshold=100)
-    handle = await market.start(mandate)
-    await until(handle, lambda now: now.state is BillState.ACTIVE)
-    await market.use("map")
-    await until(handle, lambda now: now.progress.settled == 600)
+    market, mandate, handle = await settled_once(scene)
     await handle.terminate(MISTAKE)
     monkeypatch.setattr(Lost, "_ask", _nothing)
     await taken_up(scene, mandate)
@@ -142,16 +136,13 @@ async def test_lost__while_a_top_up_is_on_its_way_pays_from_it(scene) -> None:
 
 
 async def test_reconcile__lost_evidence_of_a_mandate_is_recorded_again(scene) -> None:
-    market = await Market.open(scene, map=600)
-    mandate = await market.mandate(threshold=100)
-    handle = await market.start(mandate)
-    await until(handle, lambda now: now.state is BillState.ACTIVE)
-    await market.use("map")
-    await until(handle, lambda now: now.progress.settled == 600)
+    market, mandate, handle = await settled_once(scene)
     await market.use("map")
     await ended(market, mandate, handle)
-    before = await evidence_of(scene, mandate, lose=True)
-    assert before[0] == (Kind.LOCKED, 10_000)
-    assert before[-1] == (Kind.CLOSED, 1200)
-    assert [each.done for each in await findings(scene, mandate)] == ["recorded"] * len(before)
-    assert await evidence_of(scene, mandate) == before
+    async with lost_evidence(scene, mandate.id) as before:
+        found = await findings(scene, mandate)
+        after = await recorded(scene, mandate.id)
+    assert (before[0].step.kind, before[0].amount) == (Kind.LOCKED, 10_000)
+    assert (before[-1].step.kind, before[-1].amount) == (Kind.CLOSED, 1200)
+    assert [each.done for each in found] == ["recorded"] * len(before)
+    assert [(each.step, each.amount) for each in after] == [(each.step, each.amount) for each in before]

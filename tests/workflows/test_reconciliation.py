@@ -2,10 +2,15 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+
+from sqlmodel import select
 
 from connectionchain import Confirmed, Deal, State
 from connectionchain.escrow import Status, call
+from connectionchain.evidence import EvidenceRecord
 from connectionchain.onchain import status
 from connectionchain.reconciliation import WORKFLOW, Finding, Problem, ReconciliationReport
 from connectionchain.settlement import TASK_QUEUE
@@ -104,25 +109,40 @@ async def test_reconcile__a_strangers_open_entry_waits_for_its_expiry_and_is_rec
     assert await scene.has("A", payer) == [1_000_00]
 
 
+async def recorded(scene, deal: str) -> list[EvidenceRecord]:
+    database = Database(scene.stack.settings.database)
+    async with database.read() as session:
+        records = await evidence.records(session, deal)
+    await database.close()
+    return records
+
+
+@asynccontextmanager
+async def lost_evidence(scene, deal: str) -> AsyncIterator[list[EvidenceRecord]]:
+    """What was on record and is not any more. The log is everybody's: its leaves are put back at the end."""
+    database, before, leaves = Database(scene.stack.settings.database), await recorded(scene, deal), []
+    async with database.write() as session:
+        for table in (evidence.PendingEntry, evidence.EvidenceEntry):
+            for row in await session.exec(select(table).where(table.deal == bytes.fromhex(deal[2:]))):
+                await session.delete(row)
+                leaves += [row.model_dump()] if table is evidence.EvidenceEntry else []
+    try:
+        yield before
+    finally:
+        async with database.write() as session:
+            session.add_all(evidence.EvidenceEntry(**leaf | {"event": secrets.token_bytes(32)}) for leaf in leaves)
+        await database.close()
+
+
 async def test_reconcile__lost_evidence_is_recorded_again(scene) -> None:
     deal, shop = await purchase(scene)
     await scene.stack.client.confirm(deal, shop)
     await scene.ends(deal)
-    database = Database(scene.stack.settings.database)
-    async with database.write() as session:
-        before, leaves = await evidence.records(session, deal.id), []
-        for table in (evidence.PendingEntry, evidence.EvidenceEntry):
-            for row in await session.exec(evidence.select(table).where(table.deal == bytes.fromhex(deal.id[2:]))):
-                await session.delete(row)
-                leaves += [row.model_dump()] if table is evidence.EvidenceEntry else []
-    found = await findings(scene, deal)
+    async with lost_evidence(scene, deal.id) as before:
+        found = await findings(scene, deal)
+        after = await recorded(scene, deal.id)
     assert [each.done for each in found] == ["recorded"] * 4
     assert {each.problem for each in found} == {Problem.UNRECORDED}
-    async with database.write() as session:
-        after = await evidence.records(session, deal.id)
-        for leaf in leaves:  # the log is everybody's: its leaves stay where they were
-            session.add(evidence.EvidenceEntry(**leaf | {"event": secrets.token_bytes(32)}))
-    await database.close()
     assert {each.step.transaction for each in after} == {each.step.transaction for each in before}
 
 

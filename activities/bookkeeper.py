@@ -37,7 +37,8 @@ class Bookkeeper:
         async with self._database.write() as session:
             row = await self._subscriptions.of(session, order.mandate.id)
             end = min(order.mandate.end, order.termination.at) if order.termination else order.mandate.end
-            due = await usage.reckon(session, row, order.mandate, sum(order.entries), end)
+            held = [each.use for each in order.disputes]  # and no other: nobody could show the attestors his signature
+            due = await usage.reckon(session, row, order.mandate, sum(order.entries), end, held)
         if order.closing and not due.final:
             raise Unavailable("more use may still become payable", field="closing")
         return due

@@ -1,7 +1,7 @@
 """Extended smart contracts whose workflow was lost: what they were, and how each is taken up again."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
@@ -14,7 +14,8 @@ from connectionchain import billing, settlement
 from connectionchain.billing import Bill, BillingStart, BillState, Progress
 from connectionchain.client.listing import CHAINS, DEADLINE, PARTIES, STATE, search_attributes
 from connectionchain.escrow import Terms
-from connectionchain.mandate import Mandate
+from connectionchain.ids import ChainId
+from connectionchain.mandate import Mandate, number_of
 from connectionchain.model import Model
 from connectionchain.settlement import TASK_QUEUE, Explanation, SettlementStart
 
@@ -33,6 +34,8 @@ class Contract:
 
     described: WorkflowExecutionDescription
     start: Start
+    progress: Progress | None = None
+    """Of a mandate that does not run: what it came to, or will go on from."""
 
     @property
     def running(self) -> bool:
@@ -46,18 +49,14 @@ class Contract:
     def kind(self) -> str:
         return "mandate" if isinstance(self.start, BillingStart) else "deal"
 
-    def number(self, terms: Terms) -> int | None:
-        """Which leg of the deal, or entry of the mandate, this is; None for a stranger's, in its name."""
-        if isinstance(self.start, BillingStart):
-            return number_of(self.start.mandate, terms)
-        deal = self.start.deal
-        return next((n for n, leg in enumerate(deal.legs) if Terms.of(deal, leg) == terms), None)
-
-
-def number_of(mandate: Mandate, terms: Terms) -> int | None:
-    """Which entry of the mandate this is, by its expiry; None for a stranger's, in its name."""
-    number = terms.expiry - int(mandate.expiry.timestamp())
-    return number if number >= 0 and mandate.entry(number, terms.amount) == terms else None
+    def number(self, chain: ChainId, terms: Terms) -> int | None:
+        """Which leg of the deal, or lock of the mandate, this entry on `chain` is; None for one that only bears its
+        name. A consumer can always lock more: what his mandate never counted as a top-up is none."""
+        if isinstance(self.start, SettlementStart):
+            return number_of(self.start.deal, chain, terms)
+        number = number_of(self.start.mandate, chain, terms)
+        counted = self.progress.entries if self.progress else ()
+        return number if number == 0 or (number and counted[number : number + 1] == (terms.amount,)) else None
 
 
 class Lost:
@@ -66,8 +65,9 @@ class Lost:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def find(self, deal: str) -> Contract | None:
-        """The contract of that id; None if there never was one, or it is no contract."""
+    async def find(self, deal: str, chain: ChainId, locked: Sequence[Terms]) -> Contract | None:
+        """The contract of that id; None if there never was one, or it is no contract. `locked` are the entries in its
+        name on `chain`."""
         handle = self._client.get_workflow_handle(deal)
         try:
             described = await handle.describe()
@@ -81,13 +81,23 @@ class Lost:
         types = [_STARTS[described.workflow_type]]
         (start,) = await self._client.data_converter.decode(list(first.input.payloads), types)
         assert isinstance(start, SettlementStart | BillingStart)
-        return Contract(described, start)
+        contract = Contract(described, start)
+        if isinstance(start, BillingStart) and not contract.running:
+            here = locked if chain == start.mandate.chain else ()
+            return replace(contract, progress=await self._progress(contract, start, here))
+        return contract
 
-    async def take_up(self, contract: Contract, locked: Iterable[Terms]) -> None:
-        """With what its lost workflow knew; what cannot be asked of it is found out from the attestors.
-        `locked` are the entries in its name on this chain."""
+    async def _progress(self, contract: Contract, start: BillingStart, locked: Sequence[Terms]) -> Progress:
+        if contract.described.status is WorkflowExecutionStatus.COMPLETED:
+            handle = self._client.get_workflow_handle(start.mandate.id, result_type=Bill)
+            return Bill.model_validate(await handle.result()).progress
+        known = await self._ask(start.mandate.id, Bill)
+        return progress_again(start.mandate, known.progress if known else start.progress, locked)
+
+    async def take_up(self, contract: Contract) -> None:
+        """With what its lost workflow knew; what cannot be asked of it is found out from the attestors."""
         if isinstance(contract.start, BillingStart):
-            await self._take_up_mandate(contract.described, contract.start, locked)
+            await self._take_up_mandate(contract, contract.start)
         else:
             await self._take_up_deal(contract.start)
 
@@ -98,13 +108,10 @@ class Lost:
         shown = search_attributes(start.deal)
         await self._start(settlement.WORKFLOW, start.deal.id, start, {"deal": start.deal}, shown)
 
-    async def _take_up_mandate(
-        self, described: WorkflowExecutionDescription, start: BillingStart, locked: Iterable[Terms]
-    ) -> None:
-        known = await self._ask(start.mandate.id, Bill)
-        progress = progress_again(start.mandate, known.progress if known else start.progress, locked)
+    async def _take_up_mandate(self, contract: Contract, start: BillingStart) -> None:
+        progress = contract.progress or start.progress
         start, memo = start.model_copy(update={"progress": progress}), {"mandate": start.mandate}
-        shown = _attributes(described.typed_search_attributes, progress.state)
+        shown = _attributes(contract.described.typed_search_attributes, progress.state)
         await self._start(billing.WORKFLOW, start.mandate.id, start, memo, shown)
 
     async def _ask(self, deal: str, type_: type[T]) -> T | None:
@@ -134,10 +141,10 @@ class Lost:
             return  # the node of another chain was faster
 
 
-def progress_again(mandate: Mandate, known: Progress, locked: Iterable[Terms]) -> Progress:
+def progress_again(mandate: Mandate, known: Progress, locked: Sequence[Terms]) -> Progress:
     """The chain has the last word on what is locked: a lock may have been on its way when the workflow was lost.
     What is due is reckoned anew."""
-    amounts = {number_of(mandate, terms): terms.amount for terms in locked}
+    amounts = {mandate.number(terms): terms.amount for terms in reversed(locked)}  # the first of each number counts
     entries = known.entries
     while len(entries) in amounts:
         entries = (*entries, amounts[len(entries)])

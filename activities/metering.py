@@ -95,7 +95,8 @@ class MeterAttestor:
             for each in reckon.disputes:
                 await usage.dispute(session, row, each.use)
             ended = await self._ended(session, reckon)
-            due = await usage.reckon(session, row, mandate, sum(reckon.entries), ended or mandate.end)
+            held = await usage.disputed(session, row)
+            due = await usage.reckon(session, row, mandate, sum(reckon.entries), ended or mandate.end, held)
             _compare(order, due, row)
             await remember(session, mandate.id, order.total, ended)
 

@@ -1,5 +1,6 @@
 """Compares one chain's escrow with the evidence and the workflow engine, and puts right what it safely can."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from temporalio import activity
@@ -10,7 +11,7 @@ from activities.failures import typed_failures
 from activities.lost import Contract, Lost
 from activities.node import BACK
 from adapters.base import ChainAdapter, Reclaim, Surveyed
-from connectionchain.escrow import EscrowContract
+from connectionchain.escrow import EscrowContract, Terms
 from connectionchain.evidence import EvidenceRecord, Kind, Step
 from connectionchain.ids import TokenId
 from connectionchain.reconciliation import Finding, Problem, ReconciliationReport
@@ -35,10 +36,12 @@ class Reconciler:
         async with self._database.read() as session:
             recorded = [each async for each in evidence.of_chain(session, self._chain.chain)]
         found = self._unfounded(entries, recorded)
-        known = {_event(each.step) for each in recorded}
+        known, named = {_event(each.step) for each in recorded}, defaultdict[str, list[Terms]](list)
+        for entry in entries:
+            named[entry.terms.deal].append(entry.terms)
         for entry in entries:
             activity.heartbeat(entry.entry)
-            found += await self._look_at(entry, entries, known)
+            found += await self._look_at(entry, named[entry.terms.deal], known)
         return ReconciliationReport(compared=len(entries), findings=tuple(found))
 
     def _unfounded(self, entries: Sequence[Surveyed], recorded: Sequence[EvidenceRecord]) -> list[Finding]:
@@ -50,23 +53,23 @@ class Reconciler:
             and (*_event(each.step), each.step.block.hash) not in on_chain
         ]
 
-    async def _look_at(
-        self, entry: Surveyed, entries: Sequence[Surveyed], known: set[tuple[str, int]]
-    ) -> list[Finding]:
+    async def _look_at(self, entry: Surveyed, of_deal: Sequence[Terms], known: set[tuple[str, int]]) -> list[Finding]:
         unrecorded = [step for step in entry.steps if _event(step) not in known]
         is_open = entry.steps[-1].kind in (Kind.LOCKED, Kind.METERED)
         if not (unrecorded or is_open):
             return []
-        contract = await self._lost.find(entry.terms.deal)
+        chain = self._chain.chain
+        contract = await self._lost.find(entry.terms.deal, chain, of_deal)
         if contract and contract.running:
             return []  # it looks after itself
-        found = [await self._record(entry, step, contract) for step in unrecorded]
+        number = contract.number(chain, entry.terms) if contract else None
+        found = [await self._record(entry, step, number) for step in unrecorded]
         if is_open:
-            found.append(await self._take_care_of(entry, entries, contract if contract and contract.lost else None))
+            lost = contract if contract and contract.lost and number is not None else None
+            found.append(await self._take_care_of(entry, lost))
         return found
 
-    async def _record(self, entry: Surveyed, step: Step, contract: Contract | None) -> Finding:
-        number = contract.number(entry.terms) if contract else None
+    async def _record(self, entry: Surveyed, step: Step, number: int | None) -> Finding:
         done = ""
         if number is not None:
             record = EvidenceRecord(
@@ -79,10 +82,10 @@ class Reconciler:
             async with self._database.write() as session:
                 await evidence.append(session, record)
             done = "recorded"
-        detail = f"{step.kind} in {step.transaction}" + ("" if done else ", of a deal that was never started here")
+        detail = f"{step.kind} in {step.transaction}" + ("" if done else ", of no deal that was started here")
         return self._finding(Problem.UNRECORDED, entry.terms.deal, entry.entry, detail, done)
 
-    async def _take_care_of(self, entry: Surveyed, entries: Sequence[Surveyed], lost: Contract | None) -> Finding:
+    async def _take_care_of(self, entry: Surveyed, lost: Contract | None) -> Finding:
         """Past expiry anybody may give it back to its payer; before, its deal is taken up again if it is known."""
         deal = entry.terms.deal
         if (await self._chain.block("latest")).time.timestamp() >= entry.terms.expiry:
@@ -91,7 +94,7 @@ class Reconciler:
         if lost is None:
             detail = "no lost deal of this id is known here: it can be reclaimed from its expiry on"
             return self._finding(Problem.ABANDONED, deal, entry.entry, detail)
-        await self._lost.take_up(lost, [each.terms for each in entries if each.terms.deal == deal])
+        await self._lost.take_up(lost)
         return self._finding(
             Problem.ABANDONED, deal, entry.entry, "its workflow was lost", f"{lost.kind} taken up again"
         )

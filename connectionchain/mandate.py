@@ -119,6 +119,15 @@ Agreement = Annotated[Annotated[Deal, Tag("deal")] | Annotated[Mandate, Tag("man
 """What escrow entries are locked for: a deal, or a mandate, which is a deal that is capped and metered."""
 
 
+def number_of(agreement: Agreement, chain: ChainId, terms: Terms) -> int | None:
+    """Which leg of the deal, or lock of the mandate, an entry on `chain` with these terms is; None for a stranger's:
+    anybody may lock his own money in the name of a deal."""
+    if isinstance(agreement, Mandate):
+        return agreement.number(terms) if agreement.chain == chain else None
+    legs = enumerate(agreement.legs)
+    return next((n for n, leg in legs if leg.chain == chain and Terms.of(agreement, leg) == terms), None)
+
+
 def shares(total: int, entries: Sequence[int]) -> list[int]:
     """How much of `total` each of these entries pays: the first ones first."""
     paid = []

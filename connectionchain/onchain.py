@@ -15,7 +15,7 @@ from connectionchain.escrow import Status, Terms, decode_lock, lock_of_call
 from connectionchain.escrow_events import TOPICS, status_after
 from connectionchain.evidence import Block, Kind
 from connectionchain.ids import ChainId, Hex32
-from connectionchain.mandate import Agreement, Mandate
+from connectionchain.mandate import Agreement, number_of
 from connectionchain.model import Model
 from connectionchain.money import AmountOrZero
 from connectionchain.network import Chain, Network
@@ -93,15 +93,8 @@ async def _of_chain(chain: Chain, deal: Agreement | str) -> list[Entry]:
         found = await entries(rpc, _id(deal))
     if isinstance(deal, str):
         return found
-    numbered = [(entry, _number(deal, entry)) for entry in found]
+    numbered = [(entry, number_of(deal, entry.chain, entry.terms)) for entry in found]
     return [entry.model_copy(update={"leg": number}) for entry, number in numbered if number is not None]
-
-
-def _number(deal: Agreement, entry: Entry) -> int | None:
-    if isinstance(deal, Mandate):
-        return deal.number(entry.terms) if entry.chain == deal.chain else None
-    legs = [n for n, leg in enumerate(deal.legs) if leg.chain == entry.chain and Terms.of(deal, leg) == entry.terms]
-    return legs[0] if legs else None
 
 
 async def entries(rpc: Rpc, deal: str) -> list[Entry]:

@@ -3,7 +3,7 @@
 The same book is kept by the connection node of the data chain and, each on its own, by every attestor.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import DateTime, Integer, UniqueConstraint, insert
@@ -107,8 +107,17 @@ async def disputable(session: AsyncSession, row: Subscription, mandate: Mandate,
         raise TooLate(f"the {mandate.dispute_window} s to dispute it have passed", field="use")
 
 
-async def reckon(session: AsyncSession, row: Subscription, mandate: Mandate, cap: int, cutoff: datetime) -> Reckoning:
-    """What is payable of the uses before `cutoff` under `cap`, as far as the row has followed the chain."""
+async def disputed(session: AsyncSession, row: Subscription) -> list[Position]:
+    """The uses whose price is held back."""
+    rows = await session.exec(select(DisputeRow).where(DisputeRow.subscription == row.id))
+    return [Position(block=each.block, log_index=each.log_index) for each in rows]
+
+
+async def reckon(
+    session: AsyncSession, row: Subscription, mandate: Mandate, cap: int, cutoff: datetime, held: Iterable[Position]
+) -> Reckoning:
+    """What is payable of the uses before `cutoff` under `cap`, less those that are `held` back, as far as the row has
+    followed the chain."""
     if row.followed is None:
         return Reckoning()
     followed = row.followed.replace(tzinfo=UTC)
@@ -121,7 +130,7 @@ async def reckon(session: AsyncSession, row: Subscription, mandate: Mandate, cap
     through = Position(block=ripe.block, log_index=ripe.log_index) if ripe else Position()
     ended = followed >= cutoff or (exhausted and mandate.at_cap is AtCap.REFUSE)
     return Reckoning(
-        payable=ripe.total - await _held(session, row, ripe) if ripe else 0,
+        payable=ripe.total - await _price(session, row, held, ripe) if ripe else 0,
         through=through,
         exhausted=exhausted,
         final=ended and ripe == fitting,
@@ -146,10 +155,9 @@ def _time(use: UseRow) -> datetime:
     return use.time.replace(tzinfo=UTC)
 
 
-async def _held(session: AsyncSession, row: Subscription, last: UseRow) -> int:
-    """The prices of disputed uses up to `last`."""
-    disputed = await session.exec(select(DisputeRow).where(DisputeRow.subscription == row.id))
-    uses = [await _at(session, row, each.block, each.log_index) for each in disputed]
+async def _price(session: AsyncSession, row: Subscription, wanted: Iterable[Position], last: UseRow) -> int:
+    """Of these uses, as far as they are not after `last`."""
+    uses = [await _at(session, row, each.block, each.log_index) for each in wanted]
     return sum(use.price for use in uses if use and use.number <= last.number)
 
 
@@ -166,11 +174,11 @@ async def uses(database: Database, wanted: UsesWanted) -> list[Use]:
         page = select(UseRow).where(UseRow.subscription == id_, UseRow.number > wanted.after)
         rows = await session.exec(page.order_by(col(UseRow.number)).limit(wanted.limit))
         held = await session.exec(select(DisputeRow).where(DisputeRow.subscription == id_))
-        disputed = {(each.block, each.log_index) for each in held}
-        return [_use(row, disputed) for row in rows]
+        marked = {(each.block, each.log_index) for each in held}
+        return [_use(row, (row.block, row.log_index) in marked) for row in rows]
 
 
-def _use(row: UseRow, disputed: set[tuple[int, int]]) -> Use:
+def _use(row: UseRow, disputed: bool) -> Use:
     return Use(
         number=row.number,
         at=Position(block=row.block, log_index=row.log_index),
@@ -179,5 +187,5 @@ def _use(row: UseRow, disputed: set[tuple[int, int]]) -> Use:
         units=row.units,
         price=row.price,
         total=row.total,
-        disputed=(row.block, row.log_index) in disputed,
+        disputed=disputed,
     )

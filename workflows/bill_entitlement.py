@@ -30,6 +30,8 @@ def may_top_up(now: Progress, given: TopUp, busy: bool, over: bool) -> None:
 
 def may_terminate(mandate: Mandate, now: Progress, said: Termination, time: datetime) -> None:
     _open(now)
+    if now.state is BillState.CLOSING:
+        raise AlreadyDecided("it is being closed already", field="termination", remedy="wait for its end")
     if now.termination:
         raise AlreadyDecided(f"it ends at {rfc3339(now.termination.at)} already", field="termination")
     if said.at < time - BACKDATED:

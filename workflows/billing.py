@@ -59,7 +59,8 @@ class Billing:
     async def live(self) -> Bill:
         if not self.progress.entries and not (await self.authorized() and await self.locked()):
             return self.ended(BillState.EXPIRED)
-        await follow(self.mandate.usage, self.mandate)
+        with suppress(ActivityError):  # its node has been away to the end; whoever closes asks it again
+            await follow(self.mandate.usage, self.mandate)
         while not self.over:
             if await self.worth_settling():
                 await self.settle()

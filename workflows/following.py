@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -16,14 +17,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows.kit import ATTEST_ATTEMPT, ATTEST_RETRY
 
 
+FAREWELL = timedelta(seconds=10)
+
+
 async def follow(wanted: EventFilter, mandate: Mandate | None = None, detailed: bool = False) -> None:
     """From now on this workflow's signal `observed` tells of these events: how many, and with `detailed` what they say.
-    Those of a mandate go on its bill."""
+    Those of a mandate go on its bill; ActivityError if its chain's node does not answer before the mandate's end."""
+    left = max(mandate.end - workflow.now(), ATTEST_ATTEMPT) if mandate else None
     await workflow.execute_activity_method(
         Bookkeeper.subscribe,
         SubscribeOrder(subscriber=workflow.info().workflow_id, filter=wanted, mandate=mandate, detailed=detailed),
         task_queue=node_queue(wanted.chain),
         start_to_close_timeout=ATTEST_ATTEMPT,
+        schedule_to_close_timeout=left,
         retry_policy=ATTEST_RETRY,
         summary=f"follow {wanted.abi.name} on {wanted.chain}",
     )
@@ -40,8 +46,8 @@ async def _unfollow(chain: ChainId) -> None:
             Bookkeeper.unsubscribe,
             workflow.info().workflow_id,
             task_queue=node_queue(chain),
-            start_to_close_timeout=ATTEST_ATTEMPT,
-            schedule_to_close_timeout=ATTEST_ATTEMPT,
+            start_to_close_timeout=FAREWELL,
+            schedule_to_close_timeout=FAREWELL,
             retry_policy=ATTEST_RETRY,
             summary=f"follow nothing more on {chain}",
         )

@@ -79,8 +79,9 @@ async def give_back(deal: Deal, leg: int, certificate: Certificate | None) -> St
 
 
 async def to_its_end(life: Coroutine[Any, Any, T], when_cancelled: Callable[[], None]) -> T:
-    """The result of `life`. The engine's cancellation does not break it off, so that no money is left half way."""
-    living = asyncio.create_task(life)
+    """The result of `life`. The engine's cancellation does not break it off, so that no money is left half way; and who
+    said something meanwhile gets his answer first."""
+    living = asyncio.create_task(_all_answered(life))
     while not living.done():
         try:
             await asyncio.shield(living)
@@ -89,6 +90,12 @@ async def to_its_end(life: Coroutine[Any, Any, T], when_cancelled: Callable[[], 
                 raise
             when_cancelled()
     return living.result()
+
+
+async def _all_answered(life: Coroutine[Any, Any, T]) -> T:
+    result = await life
+    await workflow.wait_condition(workflow.all_handlers_finished)
+    return result
 
 
 async def all_ended(work: Iterable[Awaitable[T]]) -> list[T]:

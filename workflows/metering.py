@@ -73,22 +73,25 @@ async def attest_metering(order: MeteringOrder, name: str, until: datetime) -> M
 
 
 async def check(mandate: Mandate, said: Termination | Dispute) -> None:
-    """ActivityError with a BadSignature unless the consumer signed it."""
+    """ActivityError with a BadSignature unless the consumer signed it; without one, if that cannot be told in time."""
     await workflow.execute_activity_method(
         Cashier.check,
         CheckOrder(mandate=mandate, said=said),
         task_queue=node_queue(mandate.chain),
         start_to_close_timeout=ATTEST_ATTEMPT,
+        schedule_to_close_timeout=ATTEST_ATTEMPT,
         retry_policy=ATTEST_RETRY,
     )
 
 
 async def hold(mandate: Mandate, dispute: Dispute) -> None:
-    """The disputed use is held back. ActivityError with UnknownName or TooLate if it cannot be."""
+    """The disputed use is held back. ActivityError with UnknownName or TooLate if it cannot be; without one, if
+    the node does not answer in time: what is to be closed does not wait for it."""
     await workflow.execute_activity_method(
         Bookkeeper.hold,
         HoldOrder(mandate=mandate, use=dispute.use),
         task_queue=node_queue(mandate.usage.chain),
         start_to_close_timeout=ATTEST_ATTEMPT,
+        schedule_to_close_timeout=ATTEST_ATTEMPT,
         retry_policy=ATTEST_RETRY,
     )

@@ -18,6 +18,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from connectionchain.errors import ConnectionChainError, InvalidInput, TooLate, Unavailable, UnknownName, by_name
 
 PATIENCE_SECONDS = 30
+ENDED_MEANWHILE = "AcceptedUpdateCompletedWorkflow"
+"""What the engine calls the failure of an update that its workflow accepted, and did not live to answer."""
+
 FAILURES = (ActivityFailureError, WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError)
 
 
@@ -54,6 +57,10 @@ def _said(error: BaseException) -> ConnectionChainError:
         if cause.__cause__ is None:
             return ConnectionChainError(str(cause))
         cause = cause.__cause__
+    if cause.type == ENDED_MEANWHILE:
+        return Unavailable(
+            "its workflow ended before it could answer", field="deal", remedy="see where it stands, then try again"
+        )
     field, remedy = (*map(str, cause.details), "", "")[:2]
     return by_name(cause.type or "")(cause.message, field=field, remedy=remedy)
 

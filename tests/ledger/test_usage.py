@@ -13,7 +13,7 @@ from connectionchain.sieve import Log, Match
 from connectionchain.tariff import Tariff
 from ledger.database import Database
 from ledger.subscriptions import Subscriptions, advance
-from ledger.usage import append, disputable, dispute, reckon, uses
+from ledger.usage import append, disputable, dispute, disputed, reckon, uses
 from tests.activities.test_watch import START, block, mandate
 
 USES, PRICE = 37, 3
@@ -42,7 +42,7 @@ async def test_due__is_what_all_uses_say(database, window) -> None:
     for cap, cutoff in product((0, PRICE, 50, PRICE * USES, 10**9), (0, 1, 20, USES, 1000)):
         async with database.write() as session:
             row = await Subscriptions(database).of(session, wanted.id)
-            due = await reckon(session, row, wanted, cap, START + timedelta(seconds=cutoff))
+            due = await reckon(session, row, wanted, cap, START + timedelta(seconds=cutoff), [])
         before = [n for n in range(1, USES + 1) if n < cutoff]
         ripe = list(takewhile(lambda n, cap=cap: n * PRICE <= cap and n <= USES - window, before))
         assert due.payable == PRICE * len(ripe)
@@ -62,7 +62,9 @@ async def test_dispute__holds_back_its_own_price(database) -> None:
             await disputable(session, row, wanted, Position(block=27))
         for number in (20, 30):  # the second is not payable anyway
             await dispute(session, row, Position(block=number))
-        due = await reckon(session, row, wanted, 10**9, START + timedelta(days=1))
+        held = await disputed(session, row)
+        due = await reckon(session, row, wanted, 10**9, START + timedelta(days=1), held)
+    assert {each.block for each in held} == {20, 30}
     assert due.payable == PRICE * (27 - 1)
     assert [use.number for use in await uses(database, UsesWanted(mandate=wanted.id)) if use.disputed] == [20, 30]
 

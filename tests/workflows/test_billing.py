@@ -10,7 +10,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from connectionchain.billing import BillState, TopUp, dispute, termination
 from connectionchain.bills import Status
 from connectionchain.cli.main import main
-from connectionchain.errors import InsufficientFunds, InvalidInput, NotEntitled
+from connectionchain.errors import AlreadyDecided, InsufficientFunds, InvalidInput, NotEntitled, TooLate
+from connectionchain.events import Position
 from connectionchain.evidence import Kind
 from connectionchain.mandate import AtCap
 from connectionchain.tariff import Tariff, Tier
@@ -210,6 +211,20 @@ async def test_termination__of_somebody_else_or_in_the_past_is_refused(scene) ->
     assert await market.has() == [100_000, 0]
 
 
+async def test_termination__of_what_is_closing_or_closed_is_too_late(scene) -> None:
+    market, mandates = await Market.open(scene, map=600), scene.stack.client.mandates
+    mandate = await market.mandate(cap=599, dispute_window=6)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await market.use("map")
+    await until(handle, lambda now: now.state is BillState.CLOSING)
+    with pytest.raises(AlreadyDecided, match="being closed"):
+        await mandates.terminate(mandate, market.consumer)
+    assert (await handle.result()).state is BillState.CLOSED
+    with pytest.raises(TooLate):
+        await mandates.terminate(mandate, market.consumer)
+
+
 async def test_two_mandates__on_the_same_event_are_billed_each(scene) -> None:
     market = await Market.open(scene, map=600)
     mandates = [await market.mandate(threshold=500), await market.mandate(threshold=500, tariff=Tariff(per_event=700))]
@@ -268,15 +283,33 @@ async def test_cancellation__by_the_engine_breaks_nothing_off(scene) -> None:
     assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
 
 
-async def test_no_quorum__before_expiry_the_rest_returns(scene) -> None:
+async def test_expiry__returns_it_all_if_nobody_can_say_what_is_due(scene) -> None:
+    async with asyncio.timeout(150):
+        await asyncio.gather(without_a_quorum(scene), without_the_data_chain(scene))
+
+
+async def without_a_quorum(scene) -> None:
     market = await Market.open(scene, map=600)
     mandate = await market.mandate(end=in_seconds(6), expiry=in_seconds(70), threshold=100)
     handle = await market.start(mandate, attestors=("alice", "nobody", "noone"))
     await until(handle, lambda now: now.state is BillState.ACTIVE)
     await market.use("map")
-    async with asyncio.timeout(150):
-        result = await handle.result()
+    result = await handle.result()
     assert (result.state, result.progress.settled) == (BillState.RECLAIMED, 0)
+    assert await market.has() == [100_000, 0]
+
+
+async def without_the_data_chain(scene) -> None:
+    """Neither following it, nor a dispute that waits for its node, outlasts the mandate."""
+    market = await Market.open(scene)
+    usage = (await market.usage()).model_copy(update={"chain": "eip155:404"})
+    mandate = await market.mandate(usage=usage, dispute_window=1, end=in_seconds(6), expiry=in_seconds(70))
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("dispute", dispute(mandate, Position(block=1), market.consumer))
+    assert await market.has() == [90_000, 0]
+    assert (await handle.result()).state is BillState.RECLAIMED
     assert await market.has() == [100_000, 0]
 
 

@@ -7,6 +7,8 @@ from sqlmodel import select
 
 from activities.lost import Lost
 from connectionchain.billing import Bill, BillState, TopUp, dispute, termination
+from connectionchain.errors import Unavailable
+from connectionchain.events import Position
 from connectionchain.evidence import Kind
 from connectionchain.reconciliation import Problem
 from ledger.database import Database
@@ -146,3 +148,25 @@ async def test_reconcile__lost_evidence_of_a_mandate_is_recorded_again(scene) ->
     assert (before[-1].step.kind, before[-1].amount) == (Kind.CLOSED, 1200)
     assert [each.done for each in found] == ["recorded"] * len(before)
     assert [(each.step, each.amount) for each in after] == [(each.step, each.amount) for each in before]
+
+
+async def test_lost__while_it_looked_at_what_was_said(scene) -> None:
+    """Not half said: the consumer is told to say it again."""
+    market = await Market.open(scene)
+    usage = (await market.usage()).model_copy(update={"chain": "eip155:404"})  # nobody is there to look at it
+    mandate = await market.mandate(usage=usage, dispute_window=1)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    said = scene.stack.client.mandates.dispute(mandate, Position(block=1), market.consumer)
+    saying = asyncio.create_task(said)
+    async with asyncio.timeout(30):
+        while "hold" not in await doing(handle):  # noqa: ASYNC110 - the engine is polled
+            await asyncio.sleep(0.05)
+    await handle.terminate(MISTAKE)
+    with pytest.raises(Unavailable, match="before it could answer"):
+        await saying
+
+
+async def doing(handle) -> set[str]:
+    """The activities that its workflow waits for."""
+    return {each.activity_type.name for each in (await handle.describe()).raw_description.pending_activities}

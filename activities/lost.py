@@ -1,6 +1,6 @@
 """Extended smart contracts whose workflow was lost: what they were, and how each is taken up again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ LOST = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.FAILED, Work
 
 T = TypeVar("T", Explanation, Bill)
 Start = SettlementStart | BillingStart
+Locked = Callable[[], Awaitable[Sequence[Terms]]]
 _STARTS: dict[str | None, type[Start]] = {settlement.WORKFLOW: SettlementStart, billing.WORKFLOW: BillingStart}
 
 
@@ -65,9 +66,9 @@ class Lost:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def find(self, deal: str, chain: ChainId, locked: Sequence[Terms]) -> Contract | None:
-        """The contract of that id; None if there never was one, or it is no contract. `locked` are the entries in its
-        name on `chain`."""
+    async def find(self, deal: str, chain: ChainId, locked: Locked) -> Contract | None:
+        """The contract of that id; None if there never was one, or it is no contract. `locked` asks `chain` for the
+        entries in its name."""
         handle = self._client.get_workflow_handle(deal)
         try:
             described = await handle.describe()
@@ -83,16 +84,17 @@ class Lost:
         assert isinstance(start, SettlementStart | BillingStart)
         contract = Contract(described, start)
         if isinstance(start, BillingStart) and not contract.running:
-            here = locked if chain == start.mandate.chain else ()
-            return replace(contract, progress=await self._progress(contract, start, here))
+            progress = await self._progress(contract, start, chain, locked)
+            return replace(contract, progress=progress)
         return contract
 
-    async def _progress(self, contract: Contract, start: BillingStart, locked: Sequence[Terms]) -> Progress:
+    async def _progress(self, contract: Contract, start: BillingStart, chain: ChainId, locked: Locked) -> Progress:
         if contract.described.status is WorkflowExecutionStatus.COMPLETED:
             handle = self._client.get_workflow_handle(start.mandate.id, result_type=Bill)
             return Bill.model_validate(await handle.result()).progress
         known = await self._ask(start.mandate.id, Bill)
-        return progress_again(start.mandate, known.progress if known else start.progress, locked)
+        here = await locked() if chain == start.mandate.chain else ()
+        return progress_again(start.mandate, known.progress if known else start.progress, here)
 
     async def take_up(self, contract: Contract) -> None:
         """With what its lost workflow knew; what cannot be asked of it is found out from the attestors."""

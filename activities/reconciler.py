@@ -1,22 +1,27 @@
 """Compares one chain's escrow with the evidence and the workflow engine, and puts right what it safely can."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+import time
+from dataclasses import replace
 
 from temporalio import activity
 from temporalio.client import Client
 
 from activities.driver import Driver
 from activities.failures import typed_failures
+from activities.heart import beating
 from activities.lost import Contract, Lost
 from activities.node import BACK
-from adapters.base import ChainAdapter, Reclaim, Surveyed
-from connectionchain.escrow import EscrowContract, Terms
-from connectionchain.evidence import EvidenceRecord, Kind, Step
+from activities.survey import Survey, Surveyed, survey
+from adapters.base import ChainAdapter, Reclaim
+from connectionchain.escrow import EscrowContract
+from connectionchain.evidence import EvidenceRecord, Step
 from connectionchain.ids import TokenId
 from connectionchain.reconciliation import Finding, Problem, ReconciliationReport
 from ledger import evidence
 from ledger.database import Database
+
+FROM_THE_BEGINNING_S = 24 * 3600.0
+"""Once a day everything is looked at, not only what is new."""
 
 
 class Reconciler:
@@ -27,44 +32,44 @@ class Reconciler:
     ) -> None:
         self._chain, self._escrow, self._driver = chain, escrow, driver
         self._database, self._lost = database, Lost(client)
+        self._past: Survey | None = None
 
     @activity.defn
     @typed_failures
-    async def reconcile(self) -> ReconciliationReport:
-        """Raises Unavailable if the chain does not answer."""
-        entries = await self._chain.survey()
-        async with self._database.read() as session:
-            recorded = [each async for each in evidence.of_chain(session, self._chain.chain)]
-        found = self._unfounded(entries, recorded)
-        known, named = {_event(each.step) for each in recorded}, defaultdict[str, list[Terms]](list)
-        for entry in entries:
-            named[entry.terms.deal].append(entry.terms)
-        for entry in entries:
-            activity.heartbeat(entry.entry)
-            found += await self._look_at(entry, named[entry.terms.deal], known)
-        return ReconciliationReport(compared=len(entries), findings=tuple(found))
+    async def reconcile(self, thorough: bool = True) -> ReconciliationReport:
+        """What is open, and what is new since the last time this process was asked; or, if `thorough`, first asked, or
+        after a day, everything. Raises Unavailable if the chain does not answer."""
+        async with beating():
+            now = await survey(self._chain, self._database, None if thorough else await self._begun())
+            found, again = [self._unfounded(each) for each in now.unfounded], dict[str, Surveyed]()
+            for entry in now.entries.values():
+                told = await self._look_at(entry)
+                if entry.open or not told:
+                    again[entry.entry] = entry
+                found += told
+            self._past = replace(now, entries=again, unfounded=[])
+            return ReconciliationReport(compared=now.compared, findings=tuple(found))
 
-    def _unfounded(self, entries: Sequence[Surveyed], recorded: Sequence[EvidenceRecord]) -> list[Finding]:
-        on_chain = {(*_event(step), step.block.hash) for entry in entries for step in entry.steps}
-        return [
-            self._finding(Problem.UNFOUNDED, each.deal, each.escrow_id, f"{each.step.kind} in {each.step.transaction}")
-            for each in recorded
-            if each.step.kind not in (Kind.CANCELLED, Kind.DISPLACED)
-            and (*_event(each.step), each.step.block.hash) not in on_chain
-        ]
+    async def _begun(self) -> Survey | None:
+        """The last survey, if it is not too long ago that it began, and the chain is still the one it was made of."""
+        past = self._past
+        if past is None or time.monotonic() - past.began > FROM_THE_BEGINNING_S:
+            return None
+        return past if await self._chain.hash_of(past.last.number) == past.last.hash else None
 
-    async def _look_at(self, entry: Surveyed, of_deal: Sequence[Terms], known: set[tuple[str, int]]) -> list[Finding]:
-        unrecorded = [step for step in entry.steps if _event(step) not in known]
-        is_open = entry.steps[-1].kind in (Kind.LOCKED, Kind.METERED)
-        if not (unrecorded or is_open):
-            return []
-        chain = self._chain.chain
-        contract = await self._lost.find(entry.terms.deal, chain, of_deal)
+    def _unfounded(self, record: EvidenceRecord) -> Finding:
+        detail = f"{record.step.kind} in {record.step.transaction}"
+        return self._finding(Problem.UNFOUNDED, record.deal, record.escrow_id, detail)
+
+    async def _look_at(self, entry: Surveyed) -> list[Finding]:
+        """What is the matter with it; nothing, if its contract runs: it looks after itself."""
+        deal, chain = entry.terms.deal, self._chain.chain
+        contract = await self._lost.find(deal, chain, lambda: self._chain.locked(deal))
         if contract and contract.running:
-            return []  # it looks after itself
+            return []
         number = contract.number(chain, entry.terms) if contract else None
-        found = [await self._record(entry, step, number) for step in unrecorded]
-        if is_open:
+        found = [await self._record(entry, step, number) for step in entry.unrecorded]
+        if entry.open:
             lost = contract if contract and contract.lost and number is not None else None
             found.append(await self._take_care_of(entry, lost))
         return found
@@ -101,7 +106,3 @@ class Reconciler:
 
     def _finding(self, problem: Problem, deal: str, entry: str, detail: str, done: str = "") -> Finding:
         return Finding(problem=problem, chain=self._chain.chain, deal=deal, entry=entry, detail=detail, done=done)
-
-
-def _event(step: Step) -> tuple[str, int]:
-    return step.transaction, step.log_index

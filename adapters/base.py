@@ -4,7 +4,7 @@ Failures are either `Rejected` (will never work: says why) or `Unavailable` (saf
 knows which. Everything else a method raises is a defect.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -92,12 +92,13 @@ class Incident:
 
 
 @dataclass(frozen=True)
-class Surveyed:
-    """An entry found on the chain by its events: id, terms, and what happened to it, finally (legs not numbered)."""
+class Happening:
+    """A final event of the escrow: which entry (id) it is about, and the terms if it locked the entry. Its leg is not
+    numbered."""
 
     entry: str
-    terms: Terms
-    steps: list[Step]
+    terms: Terms | None
+    step: Step
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,14 @@ class ChainAdapter(ChainView, Protocol):
     async def history(self, terms: Terms, leg: int, since: int = 0) -> tuple[Step, ...]:
         """The final events of an entry from block `since` on, oldest first."""
 
-    async def survey(self) -> tuple[Surveyed, ...]:
-        """Every entry the escrow has held."""
+    async def hash_of(self, number: int) -> str | None:
+        """The hash of block `number`; None if there is no such block (any more)."""
+
+    def happenings(self, first: int, last: int) -> AsyncIterator[Sequence[Happening]]:
+        """Everything that happened in the escrow in these blocks, in order, some blocks at a time."""
+
+    async def locked(self, deal: str) -> tuple[Terms, ...]:
+        """All that was ever locked in the name of a deal, finally, oldest first."""
 
     async def anchored(self, checkpoint: str, depth: Depth) -> str | None:
         """The transaction that lately put exactly this on record, whoever sent it; None if there is none."""

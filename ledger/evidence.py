@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, bindparam, exists, literal_column
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, bindparam, exists, func, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +19,7 @@ from connectionchain.ids import ChainId
 # SQLite numbers rows by itself only if the key's type is called INTEGER.
 BIG = BigInteger().with_variant(Integer, "sqlite")
 COLUMNS = ("event", "deal", "body")
+PAGE = 500
 
 
 class PendingEntry(SQLModel, table=True):
@@ -88,10 +89,32 @@ def _insert(dialect: Any) -> Any:
 _INSERT = {"sqlite": _insert(sqlite), "postgresql": _insert(postgresql)}
 
 
-async def of_chain(session: AsyncSession, chain: ChainId) -> AsyncIterator[EvidenceRecord]:
-    """All evidence of one chain, logged or on its way."""
-    for table in (PendingEntry, EvidenceEntry):
-        for body in await session.exec(select(table.body)):
-            record = EvidenceRecord.model_validate_json(body)
-            if record.step.chain == chain:
+async def of_chain(session: AsyncSession, chain: ChainId, since: int = 0) -> AsyncIterator[EvidenceRecord]:
+    """The evidence of one chain: what is on its way, then what is in the log from leaf `since` on. A page is read at a
+    time, however long the log is."""
+    for body in await session.exec(select(PendingEntry.body)):
+        if (record := EvidenceRecord.model_validate_json(body)).step.chain == chain:
+            yield record
+    leaves = select(EvidenceEntry.position, EvidenceEntry.body).order_by(col(EvidenceEntry.position)).limit(PAGE)
+    while page := (await session.exec(leaves.where(EvidenceEntry.position >= since))).all():
+        for _, body in page:
+            if (record := EvidenceRecord.model_validate_json(body)).step.chain == chain:
                 yield record
+        since = page[-1][0] + 1
+
+
+async def size(session: AsyncSession) -> int:
+    """How many leaves the log has."""
+    last = (await session.exec(select(func.max(EvidenceEntry.position)))).one()
+    return 0 if last is None else last + 1
+
+
+async def recorded(session: AsyncSession, deals: Iterable[str]) -> set[tuple[str, int]]:
+    """Transaction and log index of every event of these deals that there is evidence of."""
+    wanted, found = [bytes.fromhex(deal[2:]) for deal in set(deals)], set[tuple[str, int]]()
+    for first in range(0, len(wanted), PAGE):
+        for table in (PendingEntry, EvidenceEntry):  # in this order, as above
+            mine = select(table.body).where(col(table.deal).in_(wanted[first : first + PAGE]))
+            steps = [EvidenceRecord.model_validate_json(body).step for body in await session.exec(mine)]
+            found |= {(step.transaction, step.log_index) for step in steps}
+    return found

@@ -16,7 +16,6 @@ from temporalio.client import (
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDConflictPolicy
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from connectionchain.ids import ChainId
 from connectionchain.network import Network
 from connectionchain.reconciliation import SCHEDULE as RECONCILIATION_SCHEDULE
 from connectionchain.settlement import TASK_QUEUE
@@ -60,16 +59,16 @@ def _worker(client: Client, settings: Settings) -> Worker:
 
 async def _schedule_all(client: Client, network: Network, settings: Settings) -> None:
     chains = [chain.id for chain in network.chains.values()]
-    await _schedule(client, RECONCILIATION_SCHEDULE, Reconciliation.run, chains, settings.reconcile_minutes)
+    await _schedule(client, RECONCILIATION_SCHEDULE, Reconciliation.run, [chains, False], settings.reconcile_minutes)
     if anchored := [chain.id for chain in network.chains.values() if network.log and chain.anchor_address]:
-        await _schedule(client, ANCHORING_SCHEDULE, Anchoring.run, anchored, settings.anchor_minutes)
+        await _schedule(client, ANCHORING_SCHEDULE, Anchoring.run, [anchored], settings.anchor_minutes)
 
 
 async def _schedule(
-    client: Client, name: str, workflow: Callable[..., Awaitable[Any]], chains: list[ChainId], minutes: int
+    client: Client, name: str, workflow: Callable[..., Awaitable[Any]], args: list[Any], minutes: int
 ) -> None:
     schedule = Schedule(
-        action=ScheduleActionStartWorkflow(workflow, chains, id=name, task_queue=TASK_QUEUE),
+        action=ScheduleActionStartWorkflow(workflow, args=args, id=name, task_queue=TASK_QUEUE),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=minutes))]),
     )
     try:

@@ -37,6 +37,9 @@ settings.load_profile("ours")
 BLOCK_TIME = 0.25
 WEALTH = 1_000_00
 PATIENCE = 60
+RECONCILE_MINUTES = 1440
+"""Tests that lose something compare when it suits them; nothing is put right behind their backs."""
+
 ATTESTORS = ("alice", "bob", "carol")
 WALLET = Path(__file__).parent / "contracts" / "ContractWallet.json"
 
@@ -63,7 +66,7 @@ class Stack:
 async def stack() -> AsyncIterator[Stack]:
     async with Devnet.temporary(chains=3, block_time=BLOCK_TIME) as devnet:
         path = worker_settings(devnet.network, devnet.network_file, devnet.directory, devnet.keys)
-        settings = Settings.load(path)
+        settings = Settings.load(path).model_copy(update={"reconcile_minutes": RECONCILE_MINUTES})
         async with service(settings):
             yield Stack(devnet, await Client.connect(devnet.network), settings)
 

@@ -15,19 +15,20 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=WORKFLOW)
 class Reconciliation:
-    """All chains at once."""
+    """All chains at once. If it is not `thorough`, what was compared before is not compared again."""
 
     @workflow.run
-    async def run(self, chains: list[ChainId]) -> ReconciliationReport:
-        reports = await asyncio.gather(*(self.compare(chain) for chain in chains))
+    async def run(self, chains: list[ChainId], thorough: bool = True) -> ReconciliationReport:
+        reports = await asyncio.gather(*(self.compare(chain, thorough) for chain in chains))
         return ReconciliationReport(
             compared=sum(each.compared for each in reports),
             findings=tuple(finding for each in reports for finding in each.findings),
         )
 
-    async def compare(self, chain: ChainId) -> ReconciliationReport:
+    async def compare(self, chain: ChainId, thorough: bool) -> ReconciliationReport:
         return await workflow.execute_activity_method(
             Reconciler.reconcile,
+            thorough,
             task_queue=node_queue(chain),
             start_to_close_timeout=LEDGER_ATTEMPT,
             schedule_to_close_timeout=timedelta(hours=1),

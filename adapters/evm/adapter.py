@@ -1,7 +1,7 @@
 """Operating on an EVM chain: price, sign, send and find transactions of one account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.conversions import to_int
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
-from adapters.base import Anchor, Broadcast, Depth, Entry, Incident, Location, Operation, Plan, Prepared, Surveyed
+from adapters.base import Anchor, Broadcast, Depth, Entry, Happening, Incident, Location, Operation, Plan, Prepared
 from adapters.evm.calls import call_forms
 from adapters.evm.events import entry_of, kind_of, step_of, terms_of
 from adapters.evm.fees import FeePolicy, Fees
@@ -24,6 +24,7 @@ from connectionchain.escrow import Terms
 from connectionchain.evidence import Block, Kind, Step
 from connectionchain.model import chain_time
 from connectionchain.network import Chain
+from connectionchain.onchain import LOCKED
 
 GAS_RESERVE = 1.25
 """Gas limit over the estimate: storage may be colder by the time of inclusion."""
@@ -37,8 +38,8 @@ LOOK_AGAIN = 50
 LOW_FUNDS_OPERATIONS = 50
 """A fee account that cannot pay for so many more operations is running low."""
 
-BLOCKS_AT_ONCE = 5_000
-"""Public nodes answer log queries of about so many blocks."""
+ANCHORED_WITHIN = 5_000
+"""In so many of the last blocks an anchor is looked for before it is made again."""
 
 log = structlog.get_logger()
 
@@ -94,31 +95,27 @@ class EvmAdapter(EvmView):
         last, earliest = (await self.block("final")).number, max(self.config.escrow_block, since)
         logs: list[Any] = []
         while last >= earliest and Kind.LOCKED not in map(kind_of, logs):
-            first = max(earliest, last - BLOCKS_AT_ONCE + 1)
+            first = max(earliest, last - self.escrow_stride.blocks + 1)
             logs = await self.escrow_logs(first, last, terms.id(self.escrow)) + logs
             last = first - 1
         return tuple([await self._step(each, leg) for each in logs if kind_of(each)])
 
-    async def survey(self) -> tuple[Surveyed, ...]:
-        """Every entry the escrow has held, with its final events."""
-        final, found = (await self.block("final")).number, dict[str, Surveyed]()
-        for first in range(self.config.escrow_block, final + 1, BLOCKS_AT_ONCE):
-            for each in await self.escrow_logs(first, min(final, first + BLOCKS_AT_ONCE - 1)):
-                if kind_of(each) is Kind.LOCKED:
-                    found[entry_of(each)] = Surveyed(entry_of(each), terms_of(each), [])
-                if kind_of(each) and entry_of(each) in found:
-                    found[entry_of(each)].steps.append(await self._step(each, 0))
-        return tuple(found.values())
+    async def happenings(self, first: int, last: int) -> AsyncIterator[Sequence[Happening]]:
+        async for logs in self.parts(self.escrow.address, [], first, last):
+            yield [await self._happening(each) for each in logs if kind_of(each)]
+
+    async def _happening(self, event: Any) -> Happening:
+        terms = terms_of(event) if kind_of(event) is Kind.LOCKED else None
+        return Happening(entry_of(event), terms, await self._step(event, 0))
+
+    async def locked(self, deal: str) -> tuple[Terms, ...]:
+        final = (await self.block("final")).number
+        logs = await self.logs(self.escrow.address, [LOCKED, None, deal], self.config.escrow_block, final)
+        return tuple([terms_of(each) for each in logs])
 
     async def anchored(self, checkpoint: str, depth: Depth) -> str | None:
         last = (await self.block(depth)).number
-        query = {
-            "address": to_checksum_address(self._anchor()),
-            "topics": [ANCHORED, digest(checkpoint)],
-            "fromBlock": max(self.config.escrow_block, last - BLOCKS_AT_ONCE + 1),
-            "toBlock": last,
-        }
-        found = await self.node.eth("get_logs", query)
+        found = await self.logs(self._anchor(), [ANCHORED, digest(checkpoint)], last - ANCHORED_WITHIN + 1, last)
         return str(found[0]["transactionHash"].to_0x_hex()) if found else None
 
     async def sequence(self) -> int:

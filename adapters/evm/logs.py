@@ -1,7 +1,7 @@
 """Logs of any contract, asked for in one call for many filters at once, in as many blocks as the node bears."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ FIRST_STRIDE, LONGEST_STRIDE = 500, 10_000
 QUICK_S, SLOW_S = 0.5, 2.0
 MANY_LOGS = 10_000
 """So many in one answer are too many: this many times a kilobyte is what a look at the chain may take of memory."""
+
+
+Ask = Callable[[int, int], Awaitable[list[Any]]]
+"""Asks a node for some contract's logs, from the first to the last of these blocks."""
 
 
 @dataclass
@@ -47,27 +51,42 @@ class Query:
     async def logs(self, node: Pool, first: int, last: int, stride: Stride) -> tuple[list[Log], int]:
         """Everything from block `first` on that one of these filters could mean, and the block it goes up to: `last`
         or an earlier one. Raises Unavailable."""
-        raw, reached = await self._fetch(node, first, last, stride)
+
+        async def ask(first: int, last: int) -> list[dict[str, Any]]:
+            query = self._where | {"fromBlock": hex(first), "toBlock": hex(last)}
+            found: list[dict[str, Any]] = await node.raw("eth_getLogs", query)
+            return found
+
+        raw, reached = await begun(ask, first, last, stride)
         times = await _times(node, raw)
         return [_log(each, times) for each in raw], reached
 
-    async def _fetch(self, node: Pool, first: int, last: int, stride: Stride) -> tuple[list[dict[str, Any]], int]:
-        while True:
-            reached, asked = min(last, first + stride.blocks - 1), time.monotonic()
-            blocks = reached - first + 1
-            try:
-                query = self._where | {"fromBlock": hex(first), "toBlock": hex(reached)}
-                raw: list[dict[str, Any]] = await node.raw("eth_getLogs", query)
-            except Web3RPCError as error:
-                if blocks == 1:
-                    raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
-                stride.shorten(blocks)
-            except Unavailable:  # perhaps it took too long
-                stride.shorten(blocks)
-                raise
-            else:
-                stride.learn(blocks, time.monotonic() - asked, len(raw))
-                return raw, reached
+
+async def begun(ask: Ask, first: int, last: int, stride: Stride) -> tuple[list[Any], int]:
+    """The logs from block `first` on, and the block they go up to: `last` or an earlier one. Raises Unavailable."""
+    while True:
+        reached, asked = min(last, first + stride.blocks - 1), time.monotonic()
+        blocks = reached - first + 1
+        try:
+            found = await ask(first, reached)
+        except Web3RPCError as error:
+            if blocks == 1:
+                raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
+            stride.shorten(blocks)
+        except Unavailable:  # perhaps it took too long
+            stride.shorten(blocks)
+            raise
+        else:
+            stride.learn(blocks, time.monotonic() - asked, len(found))
+            return found, reached
+
+
+async def in_parts(ask: Ask, first: int, last: int, stride: Stride) -> AsyncIterator[list[Any]]:
+    """The logs of all these blocks, by as many queries as it takes. Raises Unavailable."""
+    while first <= last:
+        found, reached = await begun(ask, first, last, stride)
+        yield found
+        first = reached + 1
 
 
 def topics(filters: Sequence[EventFilter]) -> list[list[str] | None]:

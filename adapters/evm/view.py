@@ -1,6 +1,6 @@
 """Reading an EVM chain: blocks, escrow entries, what a token and a contract account would say."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from eth_abi.abi import decode
@@ -8,7 +8,7 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import BlockNotFound, Web3RPCError
 
 from adapters.base import Depth, Entry, Look
-from adapters.evm.logs import Query, Stride
+from adapters.evm.logs import Query, Stride, in_parts
 from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms, call, decode_metered, lock_of_call
@@ -27,7 +27,7 @@ class EvmView:
     def __init__(self, chain: Chain) -> None:
         self.config, self.chain, self.escrow = chain, chain.id, chain.escrow
         self.node = Pool(chain)
-        self._stride, self._query = Stride(), Query(())
+        self.stride, self.escrow_stride, self._query = Stride(), Stride(), Query(())
 
     async def close(self) -> None:
         await self.node.close()
@@ -74,7 +74,7 @@ class EvmView:
         if tuple(filters) != self._query.filters:
             self._query = Query(filters)
         query = self._query
-        logs, reached = await query.logs(self.node, first, last, self._stride)
+        logs, reached = await query.logs(self.node, first, last, self.stride)
         return Look(reached, query.sieve.sort(logs))
 
     async def uint(self, to: str, signature: str, *values: Any) -> int:
@@ -95,14 +95,20 @@ class EvmView:
 
     async def escrow_logs(self, first: int, last: int, entry: str | None = None) -> list[Any]:
         """The escrow's events in blocks `first` to `last`, of one entry (id) or of all."""
-        query: dict[str, Any] = {
-            "address": to_checksum_address(self.escrow.address),
-            "fromBlock": max(first, self.config.escrow_block),
-            "toBlock": last,
-        }
-        if entry:
-            query["topics"] = [None, entry]
-        return list(await self.node.eth("get_logs", query)) if query["fromBlock"] <= last else []
+        return await self.logs(self.escrow.address, [None, entry] if entry else [], first, last)
+
+    async def logs(self, contract: str, topics: Sequence[str | None], first: int, last: int) -> list[Any]:
+        """A contract's events in these blocks, as far as the escrow was there already."""
+        return [each async for part in self.parts(contract, topics, first, last) for each in part]
+
+    def parts(self, contract: str, topics: Sequence[str | None], first: int, last: int) -> AsyncIterator[list[Any]]:
+        """The same, of some blocks at a time."""
+        where = {"address": to_checksum_address(contract), "topics": topics}
+
+        async def ask(first: int, last: int) -> list[Any]:
+            return list(await self.node.eth("get_logs", where | {"fromBlock": first, "toBlock": last}))
+
+        return in_parts(ask, max(first, self.config.escrow_block), last, self.escrow_stride)
 
     async def block_data(self, depth: Depth) -> Any:
         """The block with all its header fields, fetched anew."""

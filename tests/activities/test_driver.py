@@ -18,6 +18,7 @@ from connectionchain import Deal, Leg
 from connectionchain.authorization import sign_erc3009
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Status, Terms
+from connectionchain.evidence import Kind
 from devnet.stack import Devnet
 from ledger.database import Database
 from ledger.outbox import Fate, Outbox, OutboxTransaction
@@ -136,6 +137,16 @@ async def test_drive__a_dropped_mempool_gets_the_same_bytes_again(bench, lock) -
     await bench.mining(driving)
     await driving
     assert (await bench.chain.history(lock.terms, 0))[0].transaction == first.hash
+
+
+async def test_history__is_found_in_steps_as_small_as_the_node_bears(bench, lock) -> None:
+    driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))
+    await bench.mining(driving)
+    await bench.mine(20)
+    found = await bench.chain.history(lock.terms, 0)
+    assert [each.kind for each in found] == [Kind.LOCKED]
+    bench.chain.escrow_stride.blocks = 1
+    assert await bench.chain.history(lock.terms, 0) == found
 
 
 async def test_drive__a_strangers_use_of_the_account_is_planned_around(bench, lock) -> None:

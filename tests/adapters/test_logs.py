@@ -70,7 +70,7 @@ async def proxy(chain) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def view(chain, proxy) -> AsyncIterator[EvmView]:
     view = EvmView(Chain(id=chain.id, rpc=(proxy.url("one/a"),), escrow_address=TICKER))
-    view._stride.blocks = FIRST
+    view.stride.blocks = FIRST
     yield view
     await view.close()
 
@@ -109,6 +109,17 @@ async def test_node_that_refuses__is_asked_for_what_it_bears(view, proxy, most, 
     assert refused < len(moody.spans) / 2 + 10
     answered = [span for span in moody.spans if span <= most]
     assert sum(answered) / len(answered) > most / 2
+
+
+@pytest.mark.parametrize("most", [7, 40, GAP])
+async def test_escrow__of_a_node_that_refuses_many_blocks_is_read_whole(view, proxy, most) -> None:
+    """What finds the past of an entry, follows the chain after a gap and reconciles."""
+    with proxy.troubled(["one/a"], moody := Moody(most)):
+        assert [each["blockNumber"] for each in await view.escrow_logs(0, GAP)] == ALL
+        [only] = await view.escrow_logs(ALL[3], ALL[4] - 1)
+        assert only["blockNumber"] == ALL[3]
+        assert await view.escrow_logs(GAP + 1, GAP) == []
+    assert sum(span > most for span in moody.spans) < len(moody.spans) / 2
 
 
 async def test_slow_node__is_asked_for_less(view, proxy, monkeypatch) -> None:

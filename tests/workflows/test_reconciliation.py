@@ -18,19 +18,19 @@ from ledger import evidence
 from ledger.database import Database
 
 
-async def reconciled(scene) -> ReconciliationReport:
+async def reconciled(scene, thorough: bool = True) -> ReconciliationReport:
     chains = [chain.id for chain in scene.stack.network.chains.values()]
     return await scene.stack.client.engine.temporal.execute_workflow(
         WORKFLOW,
-        chains,
+        args=[chains, thorough],
         id=f"reconcile-{secrets.token_hex(4)}",
         task_queue=TASK_QUEUE,
         result_type=ReconciliationReport,
     )
 
 
-async def findings(scene, deal: Deal) -> list[Finding]:
-    return [each for each in (await reconciled(scene)).findings if each.deal == deal.id]
+async def findings(scene, deal: Deal, thorough: bool = True) -> list[Finding]:
+    return [each for each in (await reconciled(scene, thorough)).findings if each.deal == deal.id]
 
 
 async def purchase(scene, within: float = 120, settle: float = 3600):
@@ -53,6 +53,22 @@ async def test_reconcile__terminated_while_pending_is_taken_up_and_settles(scene
     assert (await scene.ends(deal)).state is State.SETTLED
     assert await scene.has("B", shop) == [100]
     assert await findings(scene, deal) == []
+
+
+async def test_reconcile__what_was_compared_before_is_not_compared_again_but_what_was_open_is(scene) -> None:
+    deal, shop = await purchase(scene)
+    before = await reconciled(scene)
+    await scene.handle(deal).terminate("an operator's mistake")
+    again = await reconciled(scene, thorough=False)
+    assert {each.done for each in again.findings if each.deal == deal.id} == {"deal taken up again"}
+    assert again.compared < before.compared
+    await scene.reaches(deal, State.LOCKED)
+    await scene.stack.client.confirm(deal, shop)
+    assert (await scene.ends(deal)).state is State.SETTLED
+    assert await findings(scene, deal, thorough=False) == []
+    async with lost_evidence(scene, deal.id):
+        assert await findings(scene, deal, thorough=False) == []
+        assert [each.done for each in await findings(scene, deal)] == ["recorded"] * 4
 
 
 async def test_reconcile__terminated_after_the_decision_still_commits(scene) -> None:

@@ -125,12 +125,13 @@ class Rpc:
         if not isinstance(answer, dict) or not answer.keys() & {"result", "error"}:
             raise _NoAnswer("no JSON-RPC answer")
         if error := answer.get("error"):
-            self._refuse(error)
+            self._refuse(method, error)
         return answer["result"]
 
-    def _refuse(self, error: dict[str, Any]) -> None:
+    def _refuse(self, method: str, error: dict[str, Any]) -> None:
         code, message = int(error.get("code", 0)), str(error.get("message", "error"))
-        if code in (LIMIT_EXCEEDED, INTERNAL) and not error.get("data"):
+        too_many_logs = (method, code) == ("eth_getLogs", LIMIT_EXCEEDED) and "rate" not in message.lower()
+        if code in (LIMIT_EXCEEDED, INTERNAL) and not error.get("data") and not too_many_logs:
             raise _NoAnswer(message)
         raise NodeError(code, message, error.get("data"))
 

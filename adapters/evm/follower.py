@@ -105,6 +105,7 @@ class Follower:
         touched = set().union(*(seen.entries for seen in dropped.values())) if dropped else set()
         logs = await self._view.escrow_logs(ancestor + 1, head.number)
         if deep := [number for number in dropped if self.final and number <= self.final.number]:
+            await self._make_sure(min(deep), dropped)
             await self._report(min(deep), dropped)
         self._adopt(head, logs, dropped)
         touched |= {entry_of(each) for each in logs} | self._finalized(final)
@@ -164,6 +165,12 @@ class Follower:
             recent = {each: at for each, at in self._news.items() if at >= self._serial - REMEMBERED_NEWS}
             self._news = recent | dict.fromkeys(touched, self._serial)
             self._changed.notify_all()
+
+    async def _make_sure(self, number: int, dropped: dict[int, Seen]) -> None:
+        """A node that has come to be another chain's would say so too."""
+        self._view.node.doubt()
+        if await self._hash_of(number) == dropped[number].hash:
+            raise Unavailable(f"a node told of another block {number} than there is", field="rpc")
 
     async def _report(self, number: int, dropped: dict[int, Seen]) -> None:
         entries = {entry for at, seen in dropped.items() if at >= number for entry in seen.entries}

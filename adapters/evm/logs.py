@@ -54,7 +54,7 @@ class Query:
 
         async def ask(first: int, last: int) -> list[dict[str, Any]]:
             query = self._where | {"fromBlock": hex(first), "toBlock": hex(last)}
-            found: list[dict[str, Any]] = await node.raw("eth_getLogs", query)
+            found: list[dict[str, Any]] = await node.raw("eth_getLogs", query, having=last)
             return found
 
         raw, reached = await begun(ask, first, last, stride)
@@ -74,7 +74,8 @@ async def begun(ask: Ask, first: int, last: int, stride: Stride) -> tuple[list[A
                 raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
             stride.shorten(blocks)
         except Unavailable:  # perhaps it took too long
-            stride.shorten(blocks)
+            if blocks > 1:
+                stride.shorten(blocks)
             raise
         else:
             stride.learn(blocks, time.monotonic() - asked, len(found))

@@ -4,8 +4,10 @@ chain or returns garbage is set aside for a while, by name.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
@@ -25,6 +27,8 @@ MOST_BLOCKS_BEHIND = 5
 REVERTED = 3
 """JSON-RPC error code of a call that reverts."""
 
+SAYING_NO = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
 _ANSWERS = (TransactionNotFound, BlockNotFound, Web3RPCError)
 """What a healthy node may say as well; the caller knows what it means."""
 
@@ -40,6 +44,7 @@ class Endpoint:
     web3: AsyncWeb3[AsyncHTTPProvider]
     connected: bool = False
     identified: bool = False
+    identifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     head: int = 0
     failures: int = 0
     resting_until: float = 0
@@ -72,27 +77,39 @@ class Pool:
     def __post_init__(self) -> None:
         self.endpoints = [Endpoint(url, _web3(url)) for url in self.chain.rpc]
 
-    async def eth(self, method: str, *arguments: Any) -> Any:
-        """Calls `web3.eth.<method>` on the first node that answers. Raises Rejected for a revert, Unavailable if none
-        answers, InvalidInput if none ever did because all are of another chain."""
-        return await self._ask(lambda web3: getattr(web3.eth, method)(*arguments))
+    async def eth(self, method: str, *arguments: Any, having: int = 0) -> Any:
+        """Calls `web3.eth.<method>` on the first node that answers, and has block `having`: one that is behind leaves
+        logs out without a word. Raises Rejected for a revert, Unavailable if none answers, InvalidInput if none ever
+        did because all are of another chain."""
+
+        async def ask(web3: AsyncWeb3[AsyncHTTPProvider]) -> Any:
+            if having:
+                _expect(having, await web3.eth.block_number)
+            return await getattr(web3.eth, method)(*arguments)
+
+        return await self._ask(ask)
 
     async def tip(self) -> int:
         """The priority fee the node suggests, in wei per gas."""
         return int(await self._ask(lambda web3: web3.eth.max_priority_fee))
 
-    async def raw(self, method: str, *parameters: Any) -> Any:
+    async def raw(self, method: str, *parameters: Any, having: int = 0) -> Any:
         """The plain JSON result of a call, at a third of the work of `eth`. Raises as `eth` does."""
 
         async def ask(web3: AsyncWeb3[AsyncHTTPProvider]) -> Any:
+            if having:
+                _expect(having, await web3.eth.block_number)
             response = await web3.provider.make_request(RPCEndpoint(method), parameters)
             if error := response.get("error"):
-                if error.get("code") == REVERTED or "revert" in error.get("message", ""):
-                    raise rejection(error.get("message", ""), str(error.get("data") or ""))
-                raise Web3RPCError(str(error))
+                raise _refusal(error)
             return response["result"]
 
         return await self._ask(ask)
+
+    def doubt(self) -> None:
+        """Every node has to tell again which chain it is of before it is believed."""
+        for endpoint in self.endpoints:
+            endpoint.identified = False
 
     def saw_head(self, number: int) -> None:
         """Tells how high the chain is; nodes that are too far behind when asked next are set aside."""
@@ -147,9 +164,16 @@ class Pool:
         if not endpoint.connected:
             endpoint.connected = True
             await endpoint.web3.provider.cache_async_session(_keeping_connections())
+        await self._known(endpoint)
+        answer = await question(endpoint.web3)
+        await self._known(endpoint)  # it had trouble meanwhile: it may be another chain's by now
+        return answer
+
+    async def _known(self, endpoint: Endpoint) -> None:
         if not endpoint.identified:
-            await self._identify(endpoint)
-        return await question(endpoint.web3)
+            async with endpoint.identifying:
+                if not endpoint.identified:
+                    await self._identify(endpoint)
 
     def _in_order(self) -> Sequence[Endpoint]:
         """Those that are not resting; or, if all are, the one that has rested longest: somebody must be asked."""
@@ -182,9 +206,32 @@ class Pool:
         endpoint.identified = True
 
 
+def _expect(having: int, height: int) -> None:
+    if height < having:
+        raise Unavailable(f"is at block {height}, before {having}")
+
+
+def _refusal(error: Mapping[str, Any]) -> Rejected | Web3RPCError:
+    """What a JSON-RPC error means: the call reverts, or the node will not do it."""
+    message = str(error.get("message") or "")
+    if error.get("code") == REVERTED or "revert" in message:
+        return rejection(message, str(error.get("data") or ""))
+    return Web3RPCError(str(error))
+
+
 def _keeping_connections() -> aiohttp.ClientSession:
     """web3's own sessions connect anew for every call."""
-    return aiohttp.ClientSession(raise_for_status=True, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
+    return aiohttp.ClientSession(raise_for_status=_raise_for_status, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
+
+
+async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    """Some nodes say no by HTTP's status too: what is a JSON-RPC error is an answer nevertheless."""
+    if response.status in SAYING_NO:
+        with suppress(ValueError):
+            answer = await response.json(content_type=None)
+            if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+                raise _refusal(answer["error"])
+    response.raise_for_status()
 
 
 def _web3(url: str) -> AsyncWeb3[AsyncHTTPProvider]:

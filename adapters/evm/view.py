@@ -106,7 +106,8 @@ class EvmView:
         where = {"address": to_checksum_address(contract), "topics": topics}
 
         async def ask(first: int, last: int) -> list[Any]:
-            return list(await self.node.eth("get_logs", where | {"fromBlock": first, "toBlock": last}))
+            query = where | {"fromBlock": first, "toBlock": last}
+            return list(await self.node.eth("get_logs", query, having=last))
 
         return in_parts(ask, max(first, self.config.escrow_block), last, self.escrow_stride)
 

@@ -7,6 +7,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from hypothesis import settings
@@ -48,7 +49,7 @@ class ModelChain:
 
     def __post_init__(self) -> None:
         self.config = SimpleNamespace(block_time=1.0)
-        self.node = SimpleNamespace(saw_head=lambda number: None)
+        self.node = SimpleNamespace(saw_head=lambda number: None, doubt=lambda: None)
 
     def mine(self, *touched: str) -> None:
         parent = self.blocks[-1].hash if self.blocks else HexBytes(bytes(32))
@@ -212,6 +213,27 @@ async def test_follower__a_replaced_final_block_is_reported() -> None:
     await follower.poll()
     (incident,) = incidents
     assert incident.number <= chain.final_number
+
+
+async def test_follower__what_another_chain_says_is_no_incident() -> None:
+    """Its node was moved, and told so only when it was asked which chain it is of."""
+    chain, incidents = ModelChain(), list[Incident]()
+
+    async def report(incident: Incident) -> None:
+        incidents.append(incident)
+
+    for _ in range(2 * DEPTH):
+        chain.mine()
+    follower = Follower(chain, report)  # type: ignore[arg-type]
+    await follower.poll()
+    ours = list(chain.blocks)
+    chain.fork(len(ours) - 1, [[] for _ in ours])
+    chain.node.doubt = lambda: chain.blocks.__setitem__(slice(None), ours)
+    with pytest.raises(Unavailable, match="another block"):
+        await follower.poll()
+    chain.mine()
+    await follower.poll()
+    assert incidents == []
 
 
 async def test_follower__a_waiter_looks_again_when_what_it_saw_must_be_final() -> None:

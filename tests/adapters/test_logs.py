@@ -1,6 +1,7 @@
 """Logs are asked for in as many blocks at once as the node bears: fewer after a refusal or a slow answer, then more."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from connectionchain.network import Chain
 from devnet.chains import Anvil
 from devnet.ports import Ports
 from tests.chaos.proxy import Call, Proxy, plain
+from tests.chaos.troubles import Lag
 
 TICKER, FROM = "0x" + "71" * 20, "0x" + "f0" * 20
 GAP, TICKS, FIRST = 1_000, 20, 20
@@ -25,10 +27,12 @@ GAP, TICKS, FIRST = 1_000, 20, 20
 
 @dataclass
 class Moody:
-    """A node that refuses `eth_getLogs` of more than `most` blocks, and takes `seconds` for each other block."""
+    """A node that refuses `eth_getLogs` of more than `most` blocks, by this HTTP `status`, and takes `seconds` for each
+    other block."""
 
     most: int = GAP
     seconds: float = 0
+    status: int = 200
     spans: list[int] = field(default_factory=list)
 
     async def __call__(self, proxy: Proxy, call: Call) -> web.Response:
@@ -38,7 +42,7 @@ class Moody:
         self.spans.append(blocks)
         if blocks > self.most:
             refusal = {"code": -32602, "message": f"query exceeds max block range {self.most}"}
-            return web.json_response({"jsonrpc": "2.0", "id": call.body["id"], "error": refusal})
+            return web.json_response({"jsonrpc": "2.0", "id": call.body["id"], "error": refusal}, status=self.status)
         await asyncio.sleep(blocks * self.seconds)
         return await plain(proxy, call)
 
@@ -111,14 +115,15 @@ async def test_node_that_refuses__is_asked_for_what_it_bears(view, proxy, most, 
     assert sum(answered) / len(answered) > most / 2
 
 
-@pytest.mark.parametrize("most", [7, 40, GAP])
-async def test_escrow__of_a_node_that_refuses_many_blocks_is_read_whole(view, proxy, most) -> None:
+@pytest.mark.parametrize(("most", "status"), [(7, 200), (40, 400), (40, 413), (GAP, 200)])
+async def test_escrow__of_a_node_that_refuses_many_blocks_is_read_whole(view, proxy, most, status) -> None:
     """What finds the past of an entry, follows the chain after a gap and reconciles."""
-    with proxy.troubled(["one/a"], moody := Moody(most)):
+    with proxy.troubled(["one/a"], moody := Moody(most, status=status)):
         assert [each["blockNumber"] for each in await view.escrow_logs(0, GAP)] == ALL
         [only] = await view.escrow_logs(ALL[3], ALL[4] - 1)
         assert only["blockNumber"] == ALL[3]
         assert await view.escrow_logs(GAP + 1, GAP) == []
+    assert view.node.endpoints[0].reason == ""  # it was never set aside for that
     assert sum(span > most for span in moody.spans) < len(moody.spans) / 2
 
 
@@ -146,6 +151,14 @@ async def test_look_at_few_blocks__says_nothing_about_many() -> None:
     stride = Stride()
     stride.learn(1, 0.01, 5)
     assert stride.blocks == 500
+
+
+async def test_node_that_is_behind__is_not_believed_that_there_was_nothing(view, proxy) -> None:
+    height = await view.node.eth("get_block_number")
+    with proxy.troubled(["one/a"], Lag(random.Random(1))), pytest.raises(Unavailable, match=f"before {height + 1}"):
+        await view.events([tick()], height, height + 1)
+    with proxy.troubled(["one/a"], Lag(random.Random(1))), pytest.raises(Unavailable, match=f"before {height + 1}"):
+        await view.escrow_logs(height, height + 1)
 
 
 async def test_silent_node__is_asked_for_less_next_time(view, proxy) -> None:

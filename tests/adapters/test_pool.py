@@ -10,8 +10,9 @@ from aiohttp import web
 
 from adapters.evm.pool import MOST_BLOCKS_BEHIND, Pool
 from connectionchain.errors import InvalidInput, Unavailable
+from connectionchain.rpc import Rpc
 from tests.chaos import troubles
-from tests.chaos.proxy import Call, Proxy, plain
+from tests.chaos.proxy import Call, Hangup, Proxy, plain
 
 
 @pytest.fixture
@@ -101,6 +102,43 @@ async def test_pool__a_node_of_another_chain_is_set_aside_not_believed(stack, pr
     assert await pool.eth("get_block_number") > 0
     assert "is of chain 31338, not 31337" in pool.endpoints[0].reason
     await pool.close()
+
+
+async def test_pool__an_answer_of_a_node_that_broke_meanwhile_is_not_believed_unseen(pool, proxy, stack) -> None:
+    """Its URL moves to another chain between the question and the answer, and another call notices."""
+    asked_it, moved = asyncio.Event(), asyncio.Event()
+
+    async def moving(proxy: Proxy, call: Call) -> web.Response:
+        if call.method == "eth_gasPrice":
+            raise Hangup
+        if call.method == "eth_getBlockByNumber" and call.params[0] == "latest":
+            asked_it.set()
+            await moved.wait()
+        return web.json_response(await proxy.forward(call, chain="b"))
+
+    await pool.eth("get_block_number")
+    with proxy.troubled(["first/a"], moving):
+        slow = asyncio.create_task(pool.raw("eth_getBlockByNumber", "latest", False))
+        await asked_it.wait()
+        await pool.raw("eth_gasPrice")  # the second answers
+        moved.set()
+        block = await slow
+    assert "is of chain 31338" in pool.endpoints[0].reason
+    async with Rpc(stack.network.chains["a"]) as rpc:
+        assert (await rpc.block(int(block["number"], 16))).hash == block["hash"]
+
+
+async def test_pool__a_node_that_is_behind_is_not_asked_what_it_cannot_know(pool, proxy) -> None:
+    number = await pool.eth("get_block_number")
+    with proxy.troubled(["first/a"], troubles.Lag(random.Random(1))):
+        await pool.raw("eth_getLogs", {"fromBlock": "0x1", "toBlock": hex(number)}, having=1)
+        assert pool.endpoints[0].reason == ""
+        while await pool.eth("get_block_number") == number:
+            pool.endpoints[0].resting_until = time.monotonic() + 60
+        pool.endpoints[0].works()
+        await pool.raw("eth_getLogs", {"fromBlock": "0x1", "toBlock": hex(number)}, having=number + 1)
+    assert "before" in pool.endpoints[0].reason
+    assert asked(proxy, "second/a", "eth_getLogs") == 1
 
 
 async def test_pool__only_nodes_of_another_chain_is_a_mistake_not_an_outage(stack, proxy) -> None:

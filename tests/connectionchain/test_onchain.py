@@ -127,11 +127,16 @@ async def test_record__unknown_deal(bench: Any) -> None:
     assert (await record(bench.network, await bench.deal())).entries == ()
 
 
-async def test_record__node_limits_log_ranges(bench: Any) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [{"code": -32000, "message": "range too large"}, {"code": -32005, "message": "query returned more than 3 results"}],
+    ids=["too many blocks", "too many logs"],
+)
+async def test_record__node_limits_log_ranges(bench: Any, error: dict[str, Any]) -> None:
     deal = await bench.deal()
     await bench.lock(deal)
     chain = bench.network.chain("a")
-    async with limiting(chain.rpc[0], blocks=3) as (url, refused):
+    async with limiting(chain.rpc[0], 3, error) as (url, refused):
         limited = chain.model_copy(update={"rpc": (url,)})
         network = bench.network.model_copy(update={"chains": bench.network.chains | {"a": limited}})
         assert (await record(network, deal)).entries == (await record(bench.network, deal)).entries
@@ -139,7 +144,7 @@ async def test_record__node_limits_log_ranges(bench: Any) -> None:
 
 
 @asynccontextmanager
-async def limiting(node: str, blocks: int) -> AsyncIterator[tuple[str, list[int]]]:
+async def limiting(node: str, blocks: int, error: dict[str, Any]) -> AsyncIterator[tuple[str, list[int]]]:
     """The URL of a proxy of a node that refuses longer log ranges, as public nodes do; and what it refused."""
     refused: list[int] = []
 
@@ -147,7 +152,7 @@ async def limiting(node: str, blocks: int) -> AsyncIterator[tuple[str, list[int]
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         body = await reader.readexactly(length)
-        answer = await _limited(node, json.loads(body), blocks, refused)
+        answer = await _limited(node, json.loads(body), blocks, error, refused)
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
         await writer.drain()
         writer.close()
@@ -159,12 +164,12 @@ async def limiting(node: str, blocks: int) -> AsyncIterator[tuple[str, list[int]
         server.close()
 
 
-async def _limited(node: str, request: Any, blocks: int, refused: list[int]) -> bytes:
+async def _limited(node: str, request: Any, blocks: int, error: dict[str, Any], refused: list[int]) -> bytes:
     if request["method"] == "eth_getLogs":
         asked = int(request["params"][0]["toBlock"], 16) - int(request["params"][0]["fromBlock"], 16) + 1
         if asked > blocks:
             refused.append(asked)
-            return json.dumps({"id": request["id"], "error": {"code": -32000, "message": "range too large"}}).encode()
+            return json.dumps({"id": request["id"], "error": error}).encode()
     async with httpx.AsyncClient() as http:
         return (await http.post(node, json=request)).content
 

@@ -89,13 +89,15 @@ class CheckOrder(Model):
 
 
 class ReckonOrder(Model):
-    """What is payable under the sum of `entries`. `closing`: once nothing more will ever be."""
+    """What is payable under the sum of `entries`. `closing`: once nothing more will ever be. `doubted`: the attestors
+    did not agree to the last answer; the bill is to be compared with the chain."""
 
     mandate: Mandate
     entries: tuple[Amount, ...]
     disputes: tuple[Dispute, ...] = ()
     termination: Termination | None = None
     closing: bool = False
+    doubted: bool = False
 
 
 class MeteringOrder(Model):

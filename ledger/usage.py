@@ -6,8 +6,8 @@ The same book is kept by the connection node of the data chain and, each on its 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Integer, UniqueConstraint, insert
-from sqlmodel import Field, SQLModel, col, select
+from sqlalchemy import DateTime, Integer, UniqueConstraint, func, insert
+from sqlmodel import Field, SQLModel, col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from connectionchain.billing import Reckoning, Use, UsesWanted
@@ -22,6 +22,7 @@ from ledger.database import Database
 from ledger.evidence import BIG
 from ledger.subscriptions import Digits, Subscription
 
+KEPT = {"subscriber", "filter_id", "chain", "filter", "mandate", "detailed"}
 UNPAYABLE = UINT96_MAX + 1
 """The price of a use whose price cannot be reckoned: no cap reaches it."""
 
@@ -90,6 +91,27 @@ def _row(row: Subscription, use: Match, number: int) -> dict[str, object]:
         "transaction": use.log.transaction,
         "time": chain_time(use.log.time),
     }
+
+
+async def billed(session: AsyncSession, row: Subscription, before: int) -> int:
+    """How many uses of blocks before this one are on the bill."""
+    wanted = UseRow.subscription == row.id, UseRow.block < before
+    return (await session.exec(select(func.count()).select_from(UseRow).where(*wanted))).one()
+
+
+async def begin_anew(session: AsyncSession, row: Subscription, mandate: Mandate) -> None:
+    """The bill is empty, and its uses are followed again from the first on. What is disputed stays so. Whoever was just
+    writing on the old bill finds it gone."""
+    held = await disputed(session, row)
+    for table in (UseRow, DisputeRow):
+        await session.exec(delete(table).where(col(table.subscription) == row.id))
+    await session.delete(row)
+    await session.flush()
+    fresh = Subscription(**row.model_dump(include=KEPT), next_block=mandate.usage.since)
+    session.add(fresh)
+    await session.flush()
+    for use in held:
+        await dispute(session, fresh, use)
 
 
 async def dispute(session: AsyncSession, row: Subscription, use: Position) -> None:

@@ -51,7 +51,7 @@ async def node(stack: Resources, client: Client, network: Network, settings: Set
     driver = Driver(chain, outbox, patience)
     hands = ConnectionNode(chain, chain.escrow, outbox, driver)
     reconciler = Reconciler(chain, chain.escrow, driver, database, client)
-    cashier, bookkeeper = Cashier(chain, chain.escrow, outbox, driver), Bookkeeper(database)
+    cashier, bookkeeper = Cashier(chain, chain.escrow, outbox, driver), Bookkeeper(chain, database)
     return Worker(
         client,
         task_queue=node_queue(chain.chain),

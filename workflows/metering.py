@@ -42,13 +42,15 @@ async def reclaim_entry(order: EntryOrder) -> Step:
 
 
 async def reckon(order: ReckonOrder) -> Reckoning:
-    """What is due by the data chain's bill. To close: waits until nothing more can become due, at most to expiry."""
+    """What is due by the data chain's bill. To close: waits until nothing more can become due, at most to expiry. To
+    count a bill again may take long."""
     left = order.mandate.expiry - workflow.now()
     return await workflow.execute_activity_method(
         Bookkeeper.reckon,
         order,
         task_queue=node_queue(order.mandate.usage.chain),
-        start_to_close_timeout=ATTEST_ATTEMPT,
+        start_to_close_timeout=LEDGER_ATTEMPT if order.doubted else ATTEST_ATTEMPT,
+        heartbeat_timeout=LEDGER_HEARTBEAT if order.doubted else None,
         schedule_to_close_timeout=max(left, ATTEST_ATTEMPT),
         retry_policy=ATTEST_RETRY,
         summary="reckon" + (" up" if order.closing else ""),

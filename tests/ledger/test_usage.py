@@ -26,13 +26,15 @@ def priced(**terms) -> Mandate:
 async def billed(database: Database, wanted: Mandate) -> None:
     """One use in each block from 1 to USES, a second after the other."""
     row = await Subscriptions(database).subscribe(wanted.id, wanted.usage, wanted)
-    logs = [block(n) for n in range(1, USES + 1)]
-    found = [
-        Match(Log("", (), "", each.number, 0, each.hash, each.hash, int(each.time.timestamp())), {}) for each in logs
-    ]
     async with database.write() as session:
-        await append(session, row.id, wanted, found)
-        await advance(session, [row.id], USES + 1, logs[-1].time)
+        await append(session, row.id, wanted, [use(n) for n in range(1, USES + 1)])
+        await advance(session, [row.id], USES + 1, block(USES).time)
+
+
+def use(number: int) -> Match:
+    """In the block of that number."""
+    at = block(number)
+    return Match(Log("", (), "", number, 0, at.hash, at.hash, int(at.time.timestamp())), {})
 
 
 @pytest.mark.parametrize("window", [0, 1, 10, 100])

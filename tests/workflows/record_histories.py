@@ -15,6 +15,7 @@ from connectionchain import Cancellable, Confirmed, Deal, State
 from connectionchain.billing import BillState
 from connectionchain.statements import signed
 from tests.market import Market, until
+from tests.workflows.test_billing import in_seconds, passed_over
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -55,6 +56,20 @@ async def test_record_billing(scene) -> None:
     result = await mandates.result(mandate, 90)
     assert (result.state, result.progress.settled, result.progress.uses) == (BillState.CLOSED, 1200, 3)
     await write("billed", handle)
+
+
+async def test_record_recounting(scene) -> None:
+    market, mandates = await Market.open(scene, map=600), scene.stack.client.mandates
+    mandate = await market.mandate()
+    await mandates.start(mandate, market.consumer)
+    handle = scene.stack.client.engine.temporal.get_workflow_handle(mandate.id)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    await passed_over(scene, market, mandate)
+    await market.use("map")
+    await mandates.terminate(mandate, market.consumer, in_seconds(5))
+    result = await mandates.result(mandate, 90)
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
+    await write("recounted", handle)
 
 
 async def test_record(scene) -> None:

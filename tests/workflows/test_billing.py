@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlmodel import select
 from temporalio.client import WorkflowUpdateFailedError
 
 from connectionchain.billing import BillState, TopUp, dispute, termination
@@ -17,6 +18,7 @@ from connectionchain.mandate import AtCap
 from connectionchain.tariff import Tariff, Tier
 from ledger import evidence
 from ledger.database import Database
+from ledger.subscriptions import Subscription
 from tests.market import Market, until
 
 
@@ -223,6 +225,35 @@ async def test_termination__of_what_is_closing_or_closed_is_too_late(scene) -> N
     assert (await handle.result()).state is BillState.CLOSED
     with pytest.raises(TooLate):
         await mandates.terminate(mandate, market.consumer)
+
+
+async def test_bill__that_missed_a_use_is_made_good_before_it_is_closed(scene) -> None:
+    """The attestors do not agree to a bill that has less than theirs."""
+    market = await Market.open(scene, map=600, table=150)
+    mandate = await market.mandate(threshold=10_000)
+    handle = await market.start(mandate)
+    await until(handle, lambda now: now.state is BillState.ACTIVE)
+    database, mine = Database(scene.stack.settings.database), Subscription.subscriber == mandate.id
+    old = await passed_over(scene, market, mandate)
+    await market.use("map")
+    result = await ended(market, mandate, handle, after=5)
+    assert (result.state, result.progress.settled) == (BillState.CLOSED, 600)
+    assert [each.price for each in await market.uses(mandate)] == [600]
+    assert await market.has() == [99_400, 600]
+    async with database.read() as session:
+        assert (await session.exec(select(Subscription).where(mine))).one().id != old.id
+    await database.close()
+
+
+async def passed_over(scene, market, mandate) -> Subscription:
+    """The watch passes over the next blocks, as it never should; its row of the mandate."""
+    database, mine = Database(scene.stack.settings.database), Subscription.subscriber == mandate.id
+    async with scene.rpc(market.data) as rpc, database.write() as session:
+        row = (await session.exec(select(Subscription).where(mine))).one()
+        row.next_block = await rpc.quantity("eth_blockNumber") + 16
+        session.add(row)
+    await database.close()
+    return row
 
 
 async def test_two_mandates__on_the_same_event_are_billed_each(scene) -> None:

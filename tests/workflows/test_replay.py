@@ -14,7 +14,7 @@ from workflows.settlement import Settlement
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 ENDS = {
     "settled", "cancelled", "late", "unlockable", "expired", "reclaimed", "forged_then_true", "engine_cancelled",
-    "billed",
+    "billed", "recounted",
 }  # fmt: skip
 
 

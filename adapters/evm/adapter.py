@@ -123,7 +123,12 @@ class EvmAdapter(EvmView):
 
     async def plan(self, operation: Operation) -> Plan:
         contract = self._anchor() if isinstance(operation, Anchor) else self.escrow.address
-        transaction, gas = await self._first_that_works(contract, call_forms(operation, self.escrow))
+        forms = call_forms(operation, self.escrow)
+        try:
+            transaction, gas = await self._first_that_works(contract, forms)
+        except Rejected:  # as another chain's contract would
+            self.node.doubt()
+            transaction, gas = await self._first_that_works(contract, forms)
         market = await self._market()
         fees = self._fees.first(market.head, market.tip)
         self._check_funds(market.funds, gas * fees.most)

@@ -16,6 +16,7 @@ MOST_VALUES = 100
 """Of one indexed field in one query; beyond that every event of the type is asked for."""
 
 FIRST_STRIDE, LONGEST_STRIDE = 500, 10_000
+FEW = 100
 QUICK_S, SLOW_S = 0.5, 2.0
 MANY_LOGS = 10_000
 """So many in one answer are too many: this many times a kilobyte is what a look at the chain may take of memory."""
@@ -33,6 +34,11 @@ class Stride:
 
     def shorten(self, asked: int) -> None:
         self.blocks = max(1, asked // 2)
+
+    def fail(self, asked: int, seconds: float) -> None:
+        """Without a word of how many would do: few blocks are hardly to blame, if it was quick."""
+        if seconds > SLOW_S or asked > FEW:
+            self.shorten(asked)
 
     def learn(self, asked: int, seconds: float, logs: int) -> None:
         if seconds > SLOW_S or logs > MANY_LOGS:
@@ -74,8 +80,7 @@ async def begun(ask: Ask, first: int, last: int, stride: Stride) -> tuple[list[A
                 raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
             stride.shorten(blocks)
         except Unavailable:  # perhaps it took too long
-            if blocks > 1:
-                stride.shorten(blocks)
+            stride.fail(blocks, time.monotonic() - asked)
             raise
         else:
             stride.learn(blocks, time.monotonic() - asked, len(found))

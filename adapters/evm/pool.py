@@ -70,7 +70,7 @@ class Pool:
 
     chain: Chain
     endpoints: list[Endpoint] = field(init=False)
-    _has_answered: bool = field(init=False, default=False)
+    _was_asked: bool = field(init=False, default=False)
     _closed: bool = field(init=False, default=False)
     _calls: set[asyncio.Task[Any]] = field(init=False, default_factory=set)
 
@@ -79,8 +79,8 @@ class Pool:
 
     async def eth(self, method: str, *arguments: Any, having: int = 0) -> Any:
         """Calls `web3.eth.<method>` on the first node that answers, and has block `having`: one that is behind leaves
-        logs out without a word. Raises Rejected for a revert, Unavailable if none answers, InvalidInput if none ever
-        did because all are of another chain."""
+        logs out without a word. Raises Rejected for a revert, Unavailable if none answers, InvalidInput if it
+        is asked for the first time and all are of another chain."""
 
         async def ask(web3: AsyncWeb3[AsyncHTTPProvider]) -> Any:
             if having:
@@ -142,9 +142,10 @@ class Pool:
                 endpoint.set_aside(f"{type(error).__name__}: {error}")
             else:
                 endpoint.works()
-                self._has_answered = True
+                self._was_asked = True
                 return answer
-        if wrong and not self._has_answered and all(endpoint.reason == wrong.message for endpoint in self.endpoints):
+        was_asked, self._was_asked = self._was_asked, True
+        if wrong and not was_asked and all(endpoint.reason == wrong.message for endpoint in self.endpoints):
             raise wrong
         raise Unavailable(
             "; ".join(f"{each.url}: {each.reason}" for each in self.endpoints), field="rpc", remedy="check the nodes"
@@ -165,8 +166,12 @@ class Pool:
             endpoint.connected = True
             await endpoint.web3.provider.cache_async_session(_keeping_connections())
         await self._known(endpoint)
-        answer = await question(endpoint.web3)
-        await self._known(endpoint)  # it had trouble meanwhile: it may be another chain's by now
+        try:
+            answer = await question(endpoint.web3)
+        except (ContractLogicError, Rejected, *_ANSWERS):
+            await self._known(endpoint)
+            raise
+        await self._known(endpoint)  # if it had trouble meanwhile, it may be another chain's by now
         return answer
 
     async def _known(self, endpoint: Endpoint) -> None:
@@ -211,7 +216,7 @@ def _expect(having: int, height: int) -> None:
         raise Unavailable(f"is at block {height}, before {having}")
 
 
-def _refusal(error: Mapping[str, Any]) -> Rejected | Web3RPCError:
+def _refusal(error: Mapping[str, Any]) -> Rejected | Unavailable | Web3RPCError:
     """What a JSON-RPC error means: the call reverts, or the node will not do it."""
     message = str(error.get("message") or "")
     if error.get("code") == REVERTED or "revert" in message:

@@ -4,7 +4,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from connectionchain.errors import InsufficientFunds, Rejected
+from connectionchain.errors import InsufficientFunds, Rejected, Unavailable
 from connectionchain.escrow import Status
 
 _SIGNATURES = (
@@ -39,8 +39,9 @@ _BY_SELECTOR = {keccak(text=signature)[:4]: signature for signature in _SIGNATUR
 _FUNDS = ("ERC20InsufficientBalance", "ERC20InsufficientAllowance")
 
 
-def rejection(message: str, data: str) -> Rejected:
-    """The error a revert means; `data` is its 0x-prefixed return data, possibly empty."""
+def rejection(message: str, data: str) -> Rejected | Unavailable:
+    """The error a revert means; `data` is its 0x-prefixed return data, possibly empty. What only has to wait for the
+    chain's clock is no rejection."""
     raw = bytes.fromhex(data[2:]) if data.startswith("0x") else b""
     signature = _BY_SELECTOR.get(raw[:4])
     unknown = Rejected(f"the contract reverts: {message}", field="operation", remedy="see the contract's rules")
@@ -51,7 +52,7 @@ def rejection(message: str, data: str) -> Rejected:
         values = decode(types.split(","), raw[4:]) if types else ()
     except DecodingError:
         return unknown
-    kind = InsufficientFunds if name in _FUNDS else Rejected
+    kind = InsufficientFunds if name in _FUNDS else Unavailable if name == "NotExpired" else Rejected
     return kind(_words(name, values), field="operation", remedy=_REMEDY.get(name, "see the contract's rules"))
 
 

@@ -139,6 +139,23 @@ async def test_drive__a_dropped_mempool_gets_the_same_bytes_again(bench, lock) -
     assert (await bench.chain.history(lock.terms, 0))[0].transaction == first.hash
 
 
+async def test_drive__what_another_chains_node_rejects_is_asked_again(bench, lock, monkeypatch) -> None:
+    """It has an escrow at the same address, with other attestors' signatures in mind."""
+    asked, ask = [], bench.chain.node.eth
+
+    async def eth(method: str, *given, **more):
+        if method == "estimate_gas":
+            asked.append([each.identified for each in bench.chain.node.endpoints])
+            if len(asked) == 1:
+                raise Rejected("the contract reverts: NotAttestor(0x)")
+        return await ask(method, *given, **more)
+
+    await bench.chain.head()
+    monkeypatch.setattr(bench.chain.node, "eth", eth)
+    assert (await bench.chain.plan(lock)).content["to"]
+    assert asked == [[True], [False]]
+
+
 async def test_history__is_found_in_steps_as_small_as_the_node_bears(bench, lock) -> None:
     driving = asyncio.create_task(bench.driver.drive("op", lock, [lock.terms], LOCKED))
     await bench.mining(driving)

@@ -147,6 +147,16 @@ async def test_full_blocks__are_asked_for_less(monkeypatch) -> None:
     assert stride.blocks > 250
 
 
+async def test_failure__that_is_quick_is_not_blamed_on_few_blocks() -> None:
+    stride = Stride()
+    stride.fail(100, seconds=0.1)
+    assert stride.blocks == 500
+    stride.fail(400, seconds=0.1)
+    assert stride.blocks == 200
+    stride.fail(20, seconds=9)
+    assert stride.blocks == 10
+
+
 async def test_look_at_few_blocks__says_nothing_about_many() -> None:
     stride = Stride()
     stride.learn(1, 0.01, 5)
@@ -161,7 +171,8 @@ async def test_node_that_is_behind__is_not_believed_that_there_was_nothing(view,
         await view.escrow_logs(height, height + 1)
 
 
-async def test_silent_node__is_asked_for_less_next_time(view, proxy) -> None:
+async def test_silent_node__is_asked_for_less_next_time(view, proxy, monkeypatch) -> None:
+    monkeypatch.setattr(logs, "FEW", 10)
     with proxy.troubled(["one/a"], Moody()):
         await view.events([tick()], 0, 0)
 

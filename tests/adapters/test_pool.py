@@ -104,7 +104,10 @@ async def test_pool__a_node_of_another_chain_is_set_aside_not_believed(stack, pr
     await pool.close()
 
 
-async def test_pool__an_answer_of_a_node_that_broke_meanwhile_is_not_believed_unseen(pool, proxy, stack) -> None:
+@pytest.mark.parametrize("reverting", [False, True])
+async def test_pool__an_answer_of_a_node_that_broke_meanwhile_is_not_believed_unseen(
+    pool, proxy, stack, reverting
+) -> None:
     """Its URL moves to another chain between the question and the answer, and another call notices."""
     asked_it, moved = asyncio.Event(), asyncio.Event()
 
@@ -114,6 +117,9 @@ async def test_pool__an_answer_of_a_node_that_broke_meanwhile_is_not_believed_un
         if call.method == "eth_getBlockByNumber" and call.params[0] == "latest":
             asked_it.set()
             await moved.wait()
+            if reverting:
+                error = {"code": 3, "message": "execution reverted"}
+                return web.json_response({"jsonrpc": "2.0", "id": call.body["id"], "error": error})
         return web.json_response(await proxy.forward(call, chain="b"))
 
     await pool.eth("get_block_number")
@@ -144,6 +150,8 @@ async def test_pool__a_node_that_is_behind_is_not_asked_what_it_cannot_know(pool
 async def test_pool__only_nodes_of_another_chain_is_a_mistake_not_an_outage(stack, proxy) -> None:
     pool = Pool(stack.network.chains["a"].model_copy(update={"rpc": (proxy.url("liar/b"),)}))
     with pytest.raises(InvalidInput, match="is of chain 31338"):
+        await pool.eth("get_block_number")
+    with pytest.raises(Unavailable, match="is of chain 31338"):  # it has begun to work: no verdict any more
         await pool.eth("get_block_number")
     await pool.close()
 

@@ -8,7 +8,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from adapters.evm.reverts import rejection
-from connectionchain.errors import InsufficientFunds, Rejected
+from connectionchain.errors import InsufficientFunds, Rejected, Unavailable
 
 ARTEFACTS = Path(__file__).parents[2] / "contracts" / "artifacts"
 PAYER, ID = "0x" + "ab" * 20, bytes.fromhex("cd" * 32)
@@ -31,6 +31,7 @@ def revert(signature: str, *values: object) -> str:
         ("ERC20InsufficientAllowance(address,uint256,uint256)", (PAYER, 0, 5), InsufficientFunds, f"({PAYER}, 0, 5)"),
         ("BadStatus(bytes32,uint8)", (ID, 3), Rejected, f"(0x{ID.hex()}, released)"),
         ("Expired(bytes32,uint256)", (ID, 7), Rejected, f"(0x{ID.hex()}, 7)"),
+        ("NotExpired(bytes32,uint256)", (ID, 7), Unavailable, f"(0x{ID.hex()}, 7)"),
         ("ERC3009InvalidSignature()", (), Rejected, "ERC3009InvalidSignature()"),
         ("Error(string)", ("frozen",), Rejected, "(frozen)"),
     ],

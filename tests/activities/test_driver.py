@@ -147,14 +147,14 @@ async def test_drive__what_another_chains_node_rejects_is_asked_again(bench, loc
     async def eth(method: str, *given, **more):
         if method == "estimate_gas":
             done.append(method)
-            if len(done) == 1:
+            if "doubt" not in done:
                 raise Rejected("the contract reverts: NotAttestor(0x)")
         return await ask(method, *given, **more)
 
     monkeypatch.setattr(node, "eth", eth)
     monkeypatch.setattr(node, "doubt", lambda: done.append("doubt") or doubt())
     assert (await bench.chain.plan(lock)).content["to"]
-    assert done == ["estimate_gas", "doubt", "estimate_gas"]
+    assert done[-2:] == ["doubt", "estimate_gas"]
 
 
 async def test_history__is_found_in_steps_as_small_as_the_node_bears(bench, lock) -> None:

@@ -28,12 +28,17 @@ Ask = Callable[[int, int], Awaitable[list[Any]]]
 
 @dataclass
 class Stride:
-    """How many blocks one query spans: half as many once that was refused, slow or too much, more while it is quick."""
+    """How many blocks one query spans: half as many once that was refused, slow or too much, more while it is quick. For
+    being slow not less than `fewest`: it may be slow for another reason, and for many at once."""
 
     blocks: int = FIRST_STRIDE
+    fewest: int = 1
+
+    def refused(self, asked: int) -> None:
+        self.blocks = max(1, asked // 2)
 
     def shorten(self, asked: int) -> None:
-        self.blocks = max(1, asked // 2)
+        self.blocks = min(self.blocks, max(self.fewest, asked // 2))
 
     def fail(self, asked: int, seconds: float) -> None:
         """Without a word of how many would do: few blocks are hardly to blame, if it was quick."""
@@ -78,7 +83,7 @@ async def begun(ask: Ask, first: int, last: int, stride: Stride) -> tuple[list[A
         except Web3RPCError as error:
             if blocks == 1:
                 raise Unavailable(f"the node refuses the logs of block {first}: {error}", field="rpc") from error
-            stride.shorten(blocks)
+            stride.refused(blocks)
         except Unavailable:  # perhaps it took too long
             stride.fail(blocks, time.monotonic() - asked)
             raise

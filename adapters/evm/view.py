@@ -8,7 +8,7 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import BlockNotFound, Web3RPCError
 
 from adapters.base import Depth, Entry, Look
-from adapters.evm.logs import Query, Stride, in_parts
+from adapters.evm.logs import FEW, Query, Stride, in_parts
 from adapters.evm.pool import Pool
 from connectionchain.errors import Rejected, Unavailable
 from connectionchain.escrow import Terms, call, decode_metered, lock_of_call
@@ -27,7 +27,7 @@ class EvmView:
     def __init__(self, chain: Chain) -> None:
         self.config, self.chain, self.escrow = chain, chain.id, chain.escrow
         self.node = Pool(chain)
-        self.stride, self.escrow_stride, self._query = Stride(), Stride(), Query(())
+        self.stride, self.escrow_stride, self._query = Stride(), Stride(fewest=FEW), Query(())
 
     async def close(self) -> None:
         await self.node.close()

@@ -157,6 +157,18 @@ async def test_failure__that_is_quick_is_not_blamed_on_few_blocks() -> None:
     assert stride.blocks == 10
 
 
+async def test_slow_node__is_still_asked_for_the_fewest_and_for_less_only_if_it_refuses() -> None:
+    stride = Stride(fewest=100)
+    for _ in range(40):  # as many as wait for it at once
+        stride.fail(500, seconds=9)
+        stride.learn(3, 9.0, 5)
+    assert stride.blocks == 100
+    stride.refused(100)
+    assert stride.blocks == 50
+    stride.fail(50, seconds=9)
+    assert stride.blocks == 50
+
+
 async def test_look_at_few_blocks__says_nothing_about_many() -> None:
     stride = Stride()
     stride.learn(1, 0.01, 5)

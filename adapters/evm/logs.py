@@ -28,8 +28,8 @@ Ask = Callable[[int, int], Awaitable[list[Any]]]
 
 @dataclass
 class Stride:
-    """How many blocks one query spans: half as many once that was refused, slow or too much, more while it is quick. For
-    being slow not less than `fewest`: it may be slow for another reason, and for many at once."""
+    """How many blocks one query spans: half as many once that was refused, slow or too much, more while it is quick.
+    Not less than `fewest` for being slow: it may be slow for another reason, and for many at once."""
 
     blocks: int = FIRST_STRIDE
     fewest: int = 1

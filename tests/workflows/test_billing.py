@@ -246,14 +246,19 @@ async def test_bill__that_missed_a_use_is_made_good_before_it_is_closed(scene) -
 
 
 async def passed_over(scene, market, mandate) -> Subscription:
-    """The watch passes over the next blocks, as it never should; its row of the mandate."""
+    """The watch passes over the next blocks, as it never should; its row of the mandate, once there is one."""
     database, mine = Database(scene.stack.settings.database), Subscription.subscriber == mandate.id
-    async with scene.rpc(market.data) as rpc, database.write() as session:
-        row = (await session.exec(select(Subscription).where(mine))).one()
-        row.next_block = await rpc.quantity("eth_blockNumber") + 16
-        session.add(row)
-    await database.close()
-    return row
+    try:
+        async with scene.rpc(market.data) as rpc, asyncio.timeout(30):
+            while True:
+                async with database.write() as session:
+                    if row := (await session.exec(select(Subscription).where(mine))).first():
+                        row.next_block = await rpc.quantity("eth_blockNumber") + 16
+                        session.add(row)
+                        return row
+                await asyncio.sleep(0.05)
+    finally:
+        await database.close()
 
 
 async def test_two_mandates__on_the_same_event_are_billed_each(scene) -> None:

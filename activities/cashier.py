@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.driver import Driver, Goal, within
 from activities.facts import genuine
 from activities.failures import typed_failures
+from activities.heart import beating
 from activities.metering import forged
 from activities.orders import CheckOrder, EntryOrder, MeterOrder
 from adapters.base import ChainAdapter, Lock, Meter, Reclaim
@@ -82,7 +83,8 @@ class Cashier:
         """Marks the operation final and appends its evidence, in one database transaction. `attestors` by the amount
         they signed: an earlier payment that is found along with this one was signed by others."""
         terms = order.mandate.entry(order.number, order.amount)
-        steps = [each for each in await self._chain.history(terms, order.number, since) if each.kind in kinds]
+        async with beating():
+            steps = [each for each in await self._chain.history(terms, order.number, since) if each.kind in kinds]
         records = [
             EvidenceRecord(
                 deal=order.mandate.id,
@@ -94,7 +96,8 @@ class Cashier:
             )
             for step in steps
         ]
-        await self._outbox.finish(name, Fate.FINAL, records)
+        async with beating():
+            await self._outbox.finish(name, Fate.FINAL, records)
         return steps
 
 

@@ -85,18 +85,17 @@ class Cashier:
         terms = order.mandate.entry(order.number, order.amount)
         async with beating():
             steps = [each for each in await self._chain.history(terms, order.number, since) if each.kind in kinds]
-        records = [
-            EvidenceRecord(
-                deal=order.mandate.id,
-                escrow_id=terms.id(self._escrow),
-                step=step,
-                token=order.mandate.token,
-                amount=order.amount if step.paid is None else step.paid,
-                attestors=(attestors or {}).get(step.paid, ()),
-            )
-            for step in steps
-        ]
-        async with beating():
+            records = [
+                EvidenceRecord(
+                    deal=order.mandate.id,
+                    escrow_id=terms.id(self._escrow),
+                    step=step,
+                    token=order.mandate.token,
+                    amount=order.amount if step.paid is None else step.paid,
+                    attestors=(attestors or {}).get(step.paid, ()),
+                )
+                for step in steps
+            ]
             await self._outbox.finish(name, Fate.FINAL, records)
         return steps
 
